@@ -1,0 +1,1 @@
+"""Ingest: takes events over HTTP and appends them to the spool."""

@@ -1,0 +1,96 @@
+"""python -m ingest: serve the ingest API."""
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from ingest.segment import spool_folder
+from ingest.settings import Settings, describe
+
+logger = logging.getLogger("ingest")
+
+LOGGING = {  # a dict because uvicorn hands it on to every worker
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"level": "INFO", "handlers": ["stderr"]},
+}
+GRACE_S = 3  # for requests under way at shutdown; with closing the segment it stays under 5
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m ingest",
+        description=__doc__,
+        epilog="settings, from the environment:\n" + describe(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.parse_args()
+    settings = Settings.from_env(os.environ)
+    check_folder(settings)
+    listener = listen(settings)
+    config = uvicorn.Config(
+        "ingest.app:create_app",
+        factory=True,
+        workers=settings.workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=LOGGING,
+        access_log=False,  # nothing is logged for an event
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    logger.info(
+        "listening on http://%s:%d, writing to %s", settings.host, settings.port, settings.data_dir
+    )
+    # uvicorn raises the signal once more after a graceful stop; that stop is what was asked for
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    if settings.workers > 1:
+        Multiprocess(config, sockets=[listener]).run()
+        return 0
+    server = uvicorn.Server(config)
+    server.run(sockets=[listener])
+    return 0 if server.started else 1
+
+
+def check_folder(settings: Settings) -> None:
+    """Raises SystemExit with one line if the spool cannot be written to."""
+    if not os.path.isdir(settings.data_dir):
+        raise SystemExit(f"ingest: DATA_DIR {settings.data_dir!r} is not a folder")
+    spool = spool_folder(settings.data_dir)
+    try:
+        spool.mkdir(mode=0o750, exist_ok=True)
+        with open(spool / f"probe-{os.getpid()}", "xb") as probe:
+            os.unlink(probe.name)
+    except OSError as error:
+        raise SystemExit(
+            f"ingest: DATA_DIR {settings.data_dir!r} takes no files: {error}"
+        ) from None
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Raises SystemExit with one line if the port is taken."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        raise SystemExit(
+            f"ingest: cannot listen on {settings.host}:{settings.port}: {error.strerror}"
+        ) from None
+    listener.set_inheritable(True)
+    return listener
+
+
+if __name__ == "__main__":
+    sys.exit(main())

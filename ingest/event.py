@@ -1,0 +1,163 @@
+"""The event: what a client may send, and the spool line that it becomes.
+
+    line := "{" fields of Event, absent ones left out, "," "\\"received_at\\":" timestamp "}" "\\n"
+
+A line is the event serialised anew, never the client's bytes, so it is valid UTF-8 JSON by
+construction. Timestamps are RFC 3339 in UTC ("Z"), with no fraction or six digits of it.
+The compactor and the report read lines back with `decode_line`.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from ingest.refusal import Refusal, Refused
+
+EVENT_BYTES_MAX = 64 * 1024
+BATCH_BYTES_MAX = 10 * 1024 * 1024
+BATCH_EVENTS_MAX = 10_000
+BATCH_ERRORS_MAX = 100
+AHEAD_MAX = timedelta(hours=24)
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+
+assert EVENT_BYTES_MAX < BATCH_BYTES_MAX
+
+Key = Annotated[str, Meta(max_length=64)]
+Value = Annotated[str, Meta(max_length=1_024)] | int | float | bool | None
+
+
+class Event(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One event as a client sends it. Fields are only ever added, always with a default; never
+    renamed or retyped: segments written years ago still load (tests/golden)."""
+
+    site_id: Annotated[str, Meta(min_length=1, max_length=64)]
+    event_type: Annotated[str, Meta(min_length=1, max_length=64)]
+    path: Annotated[str, Meta(min_length=1, max_length=2_048)] | None = None
+    user_id: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    timestamp: Annotated[datetime, Meta(tz=True)] | None = None
+    event_id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    referrer: Annotated[str, Meta(max_length=2_048)] | None = None
+    props: Annotated[dict[Key, Value], Meta(max_length=32)] | None = None
+
+
+class StoredEvent(Event, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One event as a spool line holds it: it always has a time, and the time of receipt."""
+
+    timestamp: Annotated[datetime, Meta(tz=True)]
+    received_at: Annotated[datetime, Meta(tz=True)]
+
+
+class Receipt:
+    """The moment of receipt, shared by all events that arrive in one turn of the event loop."""
+
+    __slots__ = ("at", "latest", "tail")
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+        self.latest = at + AHEAD_MAX
+        self.tail = b',"received_at":' + _encode(at) + b"}\n"
+
+
+class Batch(msgspec.Struct):
+    """What became of the events of one request: the lines to append, and what was refused."""
+
+    lines: list[bytes] = []
+    rejected: int = 0
+    errors: list[dict[str, Any]] = []  # the first BATCH_ERRORS_MAX
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Event).decode
+_decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_TEXT_FIELDS = ("site_id", "event_type", "path", "user_id", "event_id", "referrer")
+
+decode_line = msgspec.json.Decoder(StoredEvent).decode
+
+
+def to_line(body: bytes, receipt: Receipt) -> bytes:
+    """The spool line for one event, given its JSON. Raises Refused."""
+    if len(body) > EVENT_BYTES_MAX:
+        raise Refused(Refusal.TOO_LARGE, f"An event may have {EVENT_BYTES_MAX:,} bytes.")
+    try:
+        event = _decode(body)
+    except msgspec.ValidationError as error:
+        raise Refused(Refusal.INVALID_EVENT, _explain(error)) from None
+    except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, nested without end
+        raise Refused(Refusal.MALFORMED_JSON, f"{error}.") from None
+    # Inside a JSON string a control character is either escaped, or it is DEL:
+    # without these two bytes there can be none, and nearly no event has them.
+    if b"\\" in body or b"\x7f" in body:
+        _refuse_control_characters(event)
+    if event.timestamp is None:
+        event.timestamp = receipt.at
+    else:
+        event.timestamp = _in_utc(event.timestamp, receipt)
+    return _encode(event)[:-1] + receipt.tail
+
+
+def to_lines(body: bytes, receipt: Receipt) -> Batch:
+    """The spool lines for a batch: NDJSON, or a JSON array. Raises Refused if it is neither.
+
+    An event's index counts from 0; blank lines of NDJSON are not counted.
+    """
+    batch = Batch()
+    for index, item in enumerate(_split(body)):
+        if index == BATCH_EVENTS_MAX:
+            raise Refused(Refusal.TOO_LARGE, f"A batch may have {BATCH_EVENTS_MAX:,} events.")
+        try:
+            batch.lines.append(to_line(item, receipt))
+        except Refused as refused:
+            batch.rejected += 1
+            if len(batch.errors) < BATCH_ERRORS_MAX:
+                batch.errors.append(
+                    {"index": index, "code": refused.refusal, "detail": refused.detail}
+                )
+    return batch
+
+
+def _split(body: bytes) -> Iterator[bytes]:
+    if not body.lstrip().startswith(b"["):
+        return (line for line in body.split(b"\n") if line.strip())
+    try:
+        return map(bytes, _decode_array(body))
+    except (ValueError, RecursionError) as error:
+        raise Refused(Refusal.MALFORMED_JSON, f"{error}.") from None
+
+
+def _explain(error: msgspec.ValidationError) -> str:
+    text = str(error)
+    if "unknown field" in text:
+        return f"{text}. Put what is your own under `props`."
+    return f"{text}."
+
+
+def _in_utc(timestamp: datetime, receipt: Receipt) -> datetime:
+    if timestamp > receipt.latest:
+        raise Refused(
+            Refusal.TIMESTAMP_OUT_OF_RANGE,
+            "The timestamp is more than 24 hours ahead of the server - at `$.timestamp`.",
+        )
+    if timestamp < EARLIEST:
+        raise Refused(
+            Refusal.TIMESTAMP_OUT_OF_RANGE, "The timestamp is before 1970 - at `$.timestamp`."
+        )
+    return timestamp.astimezone(UTC)
+
+
+def _refuse_control_characters(event: Event) -> None:
+    for name in _TEXT_FIELDS:
+        _refuse_control_character(getattr(event, name), f"$.{name}")
+    for key in event.props or ():
+        _refuse_control_character(key, "key` in `$.props")
+
+
+def _refuse_control_character(text: str | None, path: str) -> None:
+    if text and _CONTROL.search(text):
+        raise Refused(
+            Refusal.INVALID_EVENT, f"Expected `str` without control characters - at `{path}`."
+        )

@@ -1,0 +1,75 @@
+"""Every way in which ingest can refuse, and how each one is told: RFC 9457 problem details."""
+
+from enum import StrEnum
+from http import HTTPStatus
+
+import orjson
+
+RETRY_AFTER_S = 1
+
+
+class Refusal(StrEnum):
+    """The closed list of error codes. There is no other way for a request to fail."""
+
+    MALFORMED_JSON = "malformed_json"
+    INVALID_EVENT = "invalid_event"
+    TIMESTAMP_OUT_OF_RANGE = "timestamp_out_of_range"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED_ENCODING = "unsupported_encoding"
+    BAD_PARAMETER = "bad_parameter"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    OVERLOADED = "overloaded"
+    SPOOL_UNAVAILABLE = "spool_unavailable"
+
+
+STATUS = {
+    Refusal.MALFORMED_JSON: HTTPStatus.BAD_REQUEST,
+    Refusal.INVALID_EVENT: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Refusal.TIMESTAMP_OUT_OF_RANGE: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Refusal.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Refusal.UNSUPPORTED_ENCODING: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    Refusal.BAD_PARAMETER: HTTPStatus.BAD_REQUEST,
+    Refusal.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    Refusal.METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,
+    Refusal.OVERLOADED: HTTPStatus.SERVICE_UNAVAILABLE,
+    Refusal.SPOOL_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+assert STATUS.keys() == set(Refusal), "a refusal without a status"
+
+_TITLE = {
+    Refusal.MALFORMED_JSON: "The body is not JSON",
+    Refusal.INVALID_EVENT: "The event breaks a rule of the schema",
+    Refusal.TIMESTAMP_OUT_OF_RANGE: "The timestamp is out of range",
+    Refusal.TOO_LARGE: "The request is larger than its limit",
+    Refusal.UNSUPPORTED_ENCODING: "The Content-Encoding is not understood",
+    Refusal.BAD_PARAMETER: "A query parameter is wrong",
+    Refusal.NOT_FOUND: "There is nothing at this path",
+    Refusal.METHOD_NOT_ALLOWED: "This path does not take this method",
+    Refusal.OVERLOADED: "Too much is waiting to be written",
+    Refusal.SPOOL_UNAVAILABLE: "The spool does not take writes now",
+}
+assert _TITLE.keys() == set(Refusal), "a refusal without a title"
+
+
+class Refused(Exception):
+    """A request, or one event of a batch, is not accepted; `detail` is written for the sender."""
+
+    def __init__(self, refusal: Refusal, detail: str) -> None:
+        super().__init__(detail)
+        self.refusal = refusal
+        self.detail = detail
+
+
+def problem(refused: Refused, **more: object) -> bytes:
+    """The body of an `application/problem+json` answer (RFC 9457); `more` are extension members."""
+    status = STATUS[refused.refusal]
+    return orjson.dumps(
+        {
+            "title": _TITLE[refused.refusal],
+            "status": int(status),
+            "detail": refused.detail,
+            "code": refused.refusal,
+            **more,
+        }
+    )

@@ -1,0 +1,61 @@
+"""The settings of ingest: environment variables, read once into one frozen struct."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+import msgspec
+from msgspec import Meta
+
+from ingest.segment import SEGMENT_BYTES_MAX
+
+PREFIX = "INGEST_"
+SHARED = "DATA_DIR"
+
+
+def _variable(field: str) -> str:
+    return SHARED if field == "data_dir" else PREFIX + field.upper()
+
+
+class Settings(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=_variable
+):
+    data_dir: Annotated[str, Meta(min_length=1, description="Where spool and lake live.")] = "data"
+    host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65_535, description="Port to listen on.")] = 8000
+    workers: Annotated[int, Meta(ge=1, le=256, description="Processes that share the port.")] = 1
+    ack: Annotated[
+        Literal["written", "synced"],
+        Meta(description="What a 202 promises when the request does not say: written or synced."),
+    ] = "written"
+    cors_origins: Annotated[
+        str,
+        Meta(description="Origins whose pages may read the answers: * or a list with commas."),
+    ] = "*"
+    segment_bytes_max: Annotated[
+        int, Meta(ge=4_096, le=1 << 30, description="A segment closes at this size.")
+    ] = SEGMENT_BYTES_MAX
+    segment_age_s_max: Annotated[
+        float, Meta(gt=0, description="A segment closes this long after its first line.")
+    ] = 30.0
+    sync_interval_s: Annotated[
+        float, Meta(gt=0, le=1, description="Written lines reach the disk at least this often.")
+    ] = 1.0
+    pending_bytes_max: Annotated[
+        int, Meta(ge=1 << 20, description="With more than this waiting in memory: 503.")
+    ] = 64 * 1024 * 1024
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Raises SystemExit, with one line, for an unknown name or a bad value."""
+        given = {k: v for k, v in environ.items() if k.startswith(PREFIX) or k == SHARED}
+        try:
+            return msgspec.convert(given, cls, strict=False)
+        except msgspec.ValidationError as error:
+            raise SystemExit(f"ingest: bad setting: {error}") from None
+
+
+def describe() -> str:
+    """What --help prints: a line for each setting."""
+    _, components = msgspec.json.schema_components([Settings])
+    rows = components["Settings"]["properties"].items()
+    return "\n".join(f"{k:26} {v['default']!s:12} {v['description']}" for k, v in rows)

@@ -1,0 +1,368 @@
+"""The write-ahead log: appends lines to the open segment, many requests to one write(2)."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ingest.refusal import Refusal, Refused
+from ingest.segment import SegmentName, spool_folder, try_lock
+from ingest.settings import Settings
+
+logger = logging.getLogger("ingest.spool")
+
+Done = Callable[[Refused | None], None]
+
+PROBE_BYTES = 64 * 1024
+PROBE_INTERVAL_S = 0.5
+
+
+class Disk:
+    """Every call that changes the spool's disk. A seam: tests pass one that is full, or broken."""
+
+    def create(self, path: Path) -> int:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
+
+    def write(self, fd: int, data: bytes | memoryview) -> int:
+        return os.write(fd, data)
+
+    def truncate(self, fd: int, size: int) -> None:
+        os.ftruncate(fd, size)
+
+    def sync(self, fd: int) -> None:
+        os.fdatasync(fd)
+
+    def sync_folder(self, folder: Path) -> None:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def rename(self, source: Path, target: Path) -> None:
+        source.rename(target)
+
+    def unlink(self, path: Path) -> None:
+        path.unlink()
+
+
+class OpenSegment:
+    """The file that is appended to, its lock, and who waits for its next sync."""
+
+    def __init__(self, name: SegmentName, fd: int) -> None:
+        # Fixed for the life of the segment
+        self.name = name
+        self.fd = fd
+
+        # Grow with every write
+        self.bytes_written = 0
+        self.first_line_at: float | None = None  # monotonic seconds
+
+        # Since the sync that runs, or ran last, was started
+        self.bytes_at_sync = 0
+        self.waiting: list[Done] = []
+        self.folder_synced = False  # is its name as durable as its bytes?
+
+        # Set once, by the disk thread: Linux reports a lost write to one fsync only, so
+        # after a failure the next one would succeed without having kept anything.
+        self.sync_error: OSError | None = None
+
+
+class Spool:
+    """Appends events to the open segment.
+
+    A 202 promises this. Written: write(2) has returned, so the operating system has the line and
+    it survives the death of this process. Synced: fdatasync(2) has returned as well, so it
+    survives a power cut. Written lines are synced every `sync_interval_s`.
+
+    When that cannot be kept (disk full, I/O error) those who wait are refused, the segment is
+    given up, and append() refuses at the door until a probe of the disk succeeds. Entering and
+    leaving that state is logged once.
+
+    All methods run on the event loop; only what waits for the disk runs in the one disk thread.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        disk: Disk | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        # Fixed for the life of the process
+        self._settings = settings
+        self._folder = spool_folder(settings.data_dir)
+        self._disk = disk or Disk()  # a seam: tests pass one that fills up
+        self._clock = clock
+        self._writer = secrets.token_hex(4)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool-disk")
+        self._loop = asyncio.get_running_loop()
+
+        # What arrived in this turn of the event loop
+        self._lines: list[bytes] = []
+        self._pending_bytes = 0
+        self._on_written: list[Done] = []
+        self._on_synced: list[Done] = []
+
+        # Replaced at every rotation; None between a failure and the recovery from it
+        self._segment: OpenSegment | None = None
+        self._seq = 0
+        self._trouble: str | None = "not opened yet"
+
+        # Work under way
+        self._syncing = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def open(self) -> None:
+        """Raises OSError when the folder does not take writes."""
+        self._folder.mkdir(mode=0o750, exist_ok=True)
+        self._probe()
+        self._segment = self._open_next()
+        self._trouble = None
+        self._timer = self._loop.call_later(self._settings.sync_interval_s, self._tick)
+
+    async def close(self) -> None:
+        """Hand over everything that was appended; the writer cannot be used again."""
+        self._closed = True
+        if self._timer:
+            self._timer.cancel()
+        self._flush()
+        self._trouble = "shutting down"
+        if self._segment:
+            self._retire(self._segment)
+        await asyncio.to_thread(self._thread.shutdown)  # runs what is queued, then ends
+
+    @property
+    def trouble(self) -> str | None:
+        """Why no write is accepted now, or None."""
+        return self._trouble
+
+    async def check(self) -> str | None:
+        """Exercise the disk: the reason why no write can be taken now, or None."""
+        if self._trouble is None:
+            try:
+                await self._loop.run_in_executor(self._thread, self._probe)
+            except OSError as error:
+                return str(error)
+        return self._trouble
+
+    def append(self, lines: bytes, synced: bool, done: Done) -> None:
+        """Append whole lines in this turn of the event loop; `done` is called once they are kept,
+        or with the reason why they are not. Raises Refused when nothing can be taken now."""
+        if self._trouble:
+            raise Refused(Refusal.SPOOL_UNAVAILABLE, f"The spool takes no writes: {self._trouble}.")
+        if self._pending_bytes > self._settings.pending_bytes_max:
+            raise Refused(Refusal.OVERLOADED, "Too much waits to be written; try again.")
+        if not self._lines:
+            self._loop.call_soon(self._flush)
+        self._lines.append(lines)
+        self._pending_bytes += len(lines)
+        (self._on_synced if synced else self._on_written).append(done)
+
+    # One turn of the event loop, one write
+
+    def _flush(self) -> None:
+        if not self._lines:
+            return
+        data = b"".join(self._lines)
+        written, synced = self._on_written, self._on_synced
+        self._lines, self._on_written, self._on_synced, self._pending_bytes = [], [], [], 0
+        segment = self._segment
+        if segment is None:  # it failed between append() and now
+            _answer(written + synced, _unavailable(self._trouble))
+            return
+        try:
+            self._write(segment, data)
+        except OSError as error:
+            self._cut(segment)
+            self._fail(segment, error)
+            _answer(written + synced, _unavailable(error))
+            return
+        if segment.sync_error:  # it came while we wrote; _synced() will give the segment up
+            _answer(written + synced, _unavailable(segment.sync_error))
+            return
+        _answer(written, None)
+        if synced:
+            segment.waiting += synced
+            self._sync(segment)
+        if segment.bytes_written >= self._settings.segment_bytes_max:
+            self._rotate(segment)
+
+    def _write(self, segment: OpenSegment, data: bytes) -> None:
+        written = self._disk.write(segment.fd, data)
+        while written < len(data):  # a short write is followed by the reason for it
+            written += self._disk.write(segment.fd, memoryview(data)[written:])
+        segment.bytes_written += len(data)
+        if segment.first_line_at is None:
+            segment.first_line_at = self._loop.time()
+
+    def _cut(self, segment: OpenSegment) -> None:
+        """Take back what a failed write left, so that no line is kept which was not acknowledged.
+
+        The segment is given up after this: a reader that sees a file shorter than
+        before knows that it will never grow again.
+        """
+        with contextlib.suppress(OSError):  # then the compactor finds a torn tail
+            self._disk.truncate(segment.fd, segment.bytes_written)
+
+    # Syncing: one fdatasync serves all who waited while the one before it ran
+
+    def _sync(self, segment: OpenSegment) -> None:
+        if self._syncing:
+            return
+        self._syncing = True
+        waiting, segment.waiting = segment.waiting, []
+        segment.bytes_at_sync = segment.bytes_written
+        job = self._loop.run_in_executor(self._thread, self._sync_now, segment)
+        job.add_done_callback(lambda job: self._synced(segment, waiting, job.exception()))
+
+    def _sync_now(self, segment: OpenSegment) -> None:
+        if segment.sync_error:
+            raise segment.sync_error
+        try:
+            self._disk.sync(segment.fd)
+        except OSError as error:
+            segment.sync_error = error
+            raise
+        if not segment.folder_synced:
+            self._disk.sync_folder(self._folder)
+            segment.folder_synced = True
+
+    def _synced(
+        self, segment: OpenSegment, waiting: list[Done], error: BaseException | None
+    ) -> None:
+        self._syncing = False
+        if error is not None:
+            waiting += segment.waiting
+            segment.waiting = []
+            _answer(waiting, _unavailable(error))
+            if segment is self._segment:
+                self._fail(segment, error)
+            return
+        _answer(waiting, None)
+        if self._segment and self._segment.waiting:
+            self._sync(self._segment)
+
+    # Rotation
+
+    def _tick(self) -> None:
+        self._timer = self._loop.call_later(self._settings.sync_interval_s, self._tick)
+        segment = self._segment
+        if segment is None or segment.first_line_at is None:
+            return
+        if self._loop.time() - segment.first_line_at >= self._settings.segment_age_s_max:
+            self._rotate(segment)
+        elif segment.bytes_written > segment.bytes_at_sync:
+            self._sync(segment)
+
+    def _rotate(self, segment: OpenSegment) -> None:
+        self._retire(segment)
+        try:
+            self._segment = self._open_next()
+        except OSError as error:
+            self._enter_trouble(error)
+
+    def _retire(self, segment: OpenSegment) -> None:
+        """Close a segment in the disk thread, after whatever sync of it is under way."""
+        self._segment = None
+        waiting, segment.waiting = segment.waiting, []
+        job = self._loop.run_in_executor(self._thread, self._retire_now, segment)
+        job.add_done_callback(lambda job: self._retired(segment, waiting, job.exception()))
+
+    def _retire_now(self, segment: OpenSegment) -> None:
+        path = self._folder / str(segment.name)
+        try:
+            if segment.bytes_written == 0:
+                self._disk.unlink(path)
+                return
+            self._sync_now(segment)
+            self._disk.rename(path, self._folder / str(segment.name.closed()))
+            self._disk.sync_folder(self._folder)
+        finally:
+            os.close(segment.fd)  # and with it the lock
+
+    def _retired(
+        self, segment: OpenSegment, waiting: list[Done], error: BaseException | None
+    ) -> None:
+        if error is not None:
+            logger.error("segment %s is left to the compactor: %s", segment.name, error)
+        _answer(waiting, _unavailable(error) if error else None)
+
+    def _open_next(self) -> OpenSegment:
+        # Never the file from before: if its last line is torn, our first line
+        # would be glued to the fragment and both would be lost.
+        while True:
+            self._seq += 1
+            name = SegmentName(int(self._clock() * 1000), self._writer, self._seq)
+            path = self._folder / str(name)
+            fd = self._disk.create(path)
+            if try_lock(fd, path):
+                return OpenSegment(name, fd)
+            os.close(fd)  # the compactor was quicker, took it for an orphan and closed it
+
+    # Trouble and recovery
+
+    def _fail(self, segment: OpenSegment, error: BaseException) -> None:
+        """Never write to, sync or acknowledge on this descriptor again."""
+        self._segment = None
+        _answer(segment.waiting, _unavailable(error))
+        segment.waiting = []
+        self._thread.submit(os.close, segment.fd)  # without its lock it is the compactor's to close
+        self._enter_trouble(error)
+
+    def _enter_trouble(self, error: BaseException) -> None:
+        self._trouble = str(error)
+        logger.error("the spool takes no writes: %s", error)
+        self._recover()
+
+    def _recover(self) -> None:
+        job = self._loop.run_in_executor(self._thread, self._probe)
+        job.add_done_callback(lambda job: self._probed(job.exception()))
+
+    def _probe(self) -> None:
+        """Write, sync and remove a file as a segment would be. Raises OSError."""
+        path = self._folder / f"probe-{self._writer}"
+        path.unlink(missing_ok=True)
+        fd = self._disk.create(path)
+        try:
+            data = bytes(PROBE_BYTES)
+            if self._disk.write(fd, data) < len(data):
+                raise OSError("no space left for a write")
+            self._disk.sync(fd)
+        finally:
+            os.close(fd)
+            self._disk.unlink(path)
+
+    def _probed(self, error: BaseException | None) -> None:
+        if self._closed:
+            return
+        if error is None:
+            try:
+                self._segment = self._open_next()
+            except OSError as again:
+                error = again
+        if error is None:
+            self._trouble = None
+            logger.warning("the spool takes writes again")
+        else:
+            self._trouble = str(error)
+            self._loop.call_later(PROBE_INTERVAL_S, self._recover)
+
+
+def _unavailable(error: object) -> Refused:
+    return Refused(Refusal.SPOOL_UNAVAILABLE, f"The event was not kept: {error}.")
+
+
+def _answer(waiting: list[Done], refused: Refused | None) -> None:
+    for done in waiting:
+        try:
+            done(refused)
+        except Exception:
+            # One connection that is gone must not cost the others their answer.
+            logger.exception("an acknowledgement could not be delivered")
