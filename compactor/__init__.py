@@ -1,0 +1,1 @@
+"""Compactor: turns closed spool segments into Parquet parts, exactly once."""

@@ -1,0 +1,108 @@
+"""One pass: segments become one part per date, and are released once every part has its name."""
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from compactor.day import Day, split_by_date
+from compactor.disk import Disk
+from compactor.duplicates import find_duplicates
+from compactor.lake import Lake, Part, part_name
+from compactor.publish import prepare, publish, sweep
+from compactor.quarantine import Quarantine
+from compactor.read import SetAside, connect, read_segments, split_lines
+from compactor.spool import release
+from compactor.write import write_part
+from ingest.segment import SegmentName, spool_folder
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one pass did."""
+
+    segments: int = 0
+    rows: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+    parts: list[Part] = field(default_factory=list)
+    bytes_read: int = 0
+    bytes_written: int = 0
+
+
+class Compactor:
+    """Turns segments of one data folder into parts of its lake. For one thread."""
+
+    def __init__(
+        self,
+        data_dir: str | Path,
+        disk: Disk | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        # Fixed for the life of the process
+        self._spool = spool_folder(data_dir)
+        self._lake = Lake(data_dir)
+        self._disk = disk or Disk()
+        self._quarantine = Quarantine(data_dir, self._disk)
+        self._database = connect()
+        self._clock = clock
+        self._id = secrets.token_hex(4)
+
+        # Grows with every part
+        self._seq = 0
+
+    def compact(self, segments: Sequence[SegmentName]) -> Outcome:
+        """One pass. Needs the lake's lock.
+
+        After a crash at any point of it, the next pass over the same segments leaves every event
+        in the lake once: for a date of which a part names a segment, it skips that segment's rows.
+        """
+        prepare(self._lake, self._disk)
+        sweep(self._lake, self._disk)
+        paths = [self._spool / str(name) for name in segments]
+        outcome = Outcome(len(segments), bytes_read=sum(path.stat().st_size for path in paths))
+        rows = read_segments(self._database, paths)
+        for day in split_by_date(rows, segments):
+            self._publish_day(day, segments, outcome)
+        release(self._spool, segments, self._disk)
+        return outcome
+
+    def _publish_day(self, day: Day, segments: Sequence[SegmentName], outcome: Outcome) -> None:
+        stored = self._lake.parts(day.date)
+        covered = {id for part in stored for id in self._lake.footer(part).segments}
+        day.leave_out({n for n, name in enumerate(segments) if name.id in covered})
+        if day.is_empty():
+            return
+        paths = [str(self._lake.path(part)) for part in stored]
+        day.set_duplicates(find_duplicates(self._database, day.rows.table, day.positions, paths))
+        self._keep_set_aside(day, segments)
+        part = Part(day.date, self._next_name())
+        footer = day.footer(segments)
+        publish(
+            self._lake,
+            part,
+            lambda file: write_part(file, day.rows.table, day.positions, footer),
+            self._disk,
+        )
+        outcome.rows += sum(counts.rows for counts in footer.segments.values())
+        outcome.duplicates += sum(counts.duplicates for counts in footer.segments.values())
+        outcome.quarantined += sum(counts.quarantined for counts in footer.segments.values())
+        outcome.parts.append(part)
+        outcome.bytes_written += self._lake.path(part).stat().st_size
+
+    def _keep_set_aside(self, day: Day, segments: Sequence[SegmentName]) -> None:
+        duplicates = day.duplicate_lines()
+        for n in duplicates.keys() | day.damaged.keys():
+            lines = list(day.damaged.get(n, ()))
+            if n in duplicates:
+                content = split_lines((self._spool / str(segments[n])).read_bytes())
+                lines += [
+                    SetAside(line, "duplicate: this event_id is stored already", content[line - 1])
+                    for line in sorted(duplicates[n])
+                ]
+            self._quarantine.keep(day.date, segments[n], lines)
+
+    def _next_name(self) -> str:
+        self._seq += 1
+        return part_name(int(self._clock() * 1000), self._id, self._seq)

@@ -1,0 +1,151 @@
+"""The lake format. The compactor writes it; the report, and any DuckDB, reads it.
+
+    data/lake/events/  := ("date=" YYYY-MM-DD "/" part)*    by the UTC date of `timestamp`
+    part               := created_ms "-" compactor "-" seq ".parquet"
+                          13 digits     8 hex         6 digits
+    columns            := see SCHEMA; `date` stands in the folder's name alone
+    rows               := sorted by site_id, timestamp
+    footer             := key "footfall": JSON of Footer
+
+A part is the commit record. Its footer names the segments whose rows of that date it holds, all of
+them, and what else became of their lines: there is no manifest that could disagree with the files.
+A part appears whole under a name that was never used before, and its bytes never change.
+
+A segment is released (deleted) once every date that it has lines of has a part that names it.
+A line that is not an event has no date: it is counted at the date on which its segment was opened.
+A part that supersedes others holds all of their rows, and names all of their segments.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingest.event import StoredEvent
+
+FOOTER_KEY = b"footfall"
+FORMAT_VERSION = 1
+INSTANT = pa.timestamp("us", tz="UTC")
+
+SCHEMA = pa.schema(
+    [
+        pa.field("site_id", pa.string(), nullable=False),
+        pa.field("event_type", pa.string(), nullable=False),
+        pa.field("path", pa.string()),
+        pa.field("user_id", pa.string()),
+        pa.field("timestamp", INSTANT, nullable=False),
+        pa.field("event_id", pa.string()),
+        pa.field("referrer", pa.string()),
+        pa.field("props", pa.string()),  # JSON text
+        pa.field("received_at", INSTANT, nullable=False),
+    ]
+)
+
+_PART = re.compile(r"(\d{13})-([0-9a-f]{8})-(\d{6})\.parquet", re.ASCII)
+_FOLDER = re.compile(r"date=(\d{4}-\d{2}-\d{2})", re.ASCII)
+_encode_props = msgspec.json.Encoder().encode
+
+
+class Counts(msgspec.Struct, frozen=True, array_like=True):
+    """What became of one segment's lines of one date: lines = rows + duplicates + quarantined.
+
+    In JSON an array, in this order.
+    """
+
+    lines: int = 0
+    rows: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+
+
+class Footer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a part says of its inputs. Fields are only ever added, with a default."""
+
+    version: int = FORMAT_VERSION
+    segments: dict[str, Counts] = {}  # by segment id
+    duplicates_by_site: dict[str, int] = {}
+    supersedes: list[str] = []  # names of parts of the same date
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Part:
+    """One Parquet file of the lake."""
+
+    date: date
+    name: str
+
+    @property
+    def path(self) -> str:
+        """Relative to the folder of events."""
+        return f"date={self.date.isoformat()}/{self.name}"
+
+
+class Lake:
+    """The lake of one data folder: which parts there are, and what their footers say."""
+
+    def __init__(self, data_dir: str | Path) -> None:
+        self.folder = Path(data_dir) / "lake"
+        self.events = self.folder / "events"
+        self.staging = self.folder / "staging"  # what is being written; no glob for events sees it
+        self._footers: dict[Part, Footer] = {}  # a part never changes, so neither does its footer
+
+    def path(self, part: Part) -> Path:
+        return self.events / part.path
+
+    def date_folder(self, day: date) -> Path:
+        return self.events / f"date={day.isoformat()}"
+
+    def dates(self) -> list[date]:
+        """The dates that have a folder, first to last; none when there is no lake yet."""
+        try:
+            matches = [_FOLDER.fullmatch(entry.name) for entry in self.events.iterdir()]
+        except FileNotFoundError:
+            return []
+        return sorted(date.fromisoformat(match[1]) for match in matches if match)
+
+    def parts(self, day: date) -> list[Part]:
+        """The parts of a date, oldest first, without those that another one supersedes."""
+        try:
+            names = [entry.name for entry in self.date_folder(day).iterdir()]
+        except FileNotFoundError:
+            return []
+        parts = sorted(Part(day, name) for name in names if _PART.fullmatch(name))
+        superseded = {name for part in parts for name in self.footer(part).supersedes}
+        return [part for part in parts if part.name not in superseded]
+
+    def rows(self, day: date) -> int:
+        """How many rows the parts of a date hold."""
+        footers = [self.footer(part) for part in self.parts(day)]
+        return sum(counts.rows for footer in footers for counts in footer.segments.values())
+
+    def footer(self, part: Part) -> Footer:
+        """Read once, ever. Raises FileNotFoundError if the part has gone."""
+        footer = self._footers.get(part)
+        if footer is None:
+            metadata = pq.read_metadata(self.path(part)).metadata
+            footer = msgspec.json.decode(metadata[FOOTER_KEY], type=Footer)
+            self._footers[part] = footer
+        return footer
+
+
+def part_name(created_ms: int, compactor: str, seq: int) -> str:
+    """Unique across machines: each compactor process draws its own 32 bits."""
+    return f"{created_ms:013d}-{compactor}-{seq:06d}.parquet"
+
+
+def to_table(events: Sequence[StoredEvent]) -> pa.Table:
+    """The rows of SCHEMA for events, in their order."""
+
+    def column(name: str) -> pa.Array:
+        return pa.array([getattr(event, name) for event in events], SCHEMA.field(name).type)
+
+    columns = {name: column(name) for name in SCHEMA.names if name != "props"}
+    columns["props"] = pa.array(
+        [None if e.props is None else _encode_props(e.props).decode() for e in events], pa.string()
+    )
+    return pa.table(columns).select(SCHEMA.names).cast(SCHEMA)

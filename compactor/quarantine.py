@@ -1,0 +1,54 @@
+"""What gets no row in the lake is kept here, counted in a part's footer, and never deleted by us.
+
+data/quarantine/ := ("date=" YYYY-MM-DD "/" segment_id ".jsonl")*   lines set aside by a pass
+                    segment_id "-tail.jsonl"*                        torn tails, cut off at recovery
+content          := one JSON object a line: segment, line (from 1; 0 for a tail), reason, and
+                    the bytes as `text`, or as `base64` when they are not UTF-8
+"""
+
+import base64
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import BinaryIO
+
+import orjson
+
+from compactor.disk import Disk
+from compactor.publish import make_folder, replace
+from compactor.read import SetAside
+from ingest.segment import SegmentName
+
+
+class Quarantine:
+    """Writing the same lines of the same segment again changes nothing, so a crash does no harm."""
+
+    def __init__(self, data_dir: str | Path, disk: Disk) -> None:
+        self.folder = Path(data_dir) / "quarantine"
+        self._disk = disk
+
+    def keep(self, day: date, segment: SegmentName, lines: Sequence[SetAside]) -> None:
+        folder = self.folder / f"date={day.isoformat()}"
+        make_folder(self.folder, self._disk)
+        make_folder(folder, self._disk)
+        self._write(folder / f"{segment.id}.jsonl", segment, lines)
+
+    def keep_tail(self, segment: SegmentName, tail: bytes) -> None:
+        make_folder(self.folder, self._disk)
+        torn = SetAside(0, "torn: its writer died in the middle of a write", tail)
+        self._write(self.folder / f"{segment.id}-tail.jsonl", segment, [torn])
+
+    def _write(self, path: Path, segment: SegmentName, lines: Sequence[SetAside]) -> None:
+        def fill(file: BinaryIO) -> None:
+            for line in lines:
+                file.write(orjson.dumps(_record(segment, line), option=orjson.OPT_APPEND_NEWLINE))
+
+        replace(path, fill, self._disk)
+
+
+def _record(segment: SegmentName, line: SetAside) -> dict[str, object]:
+    record = {"segment": segment.id, "line": line.line, "reason": line.reason}
+    try:
+        return {**record, "text": line.bytes.decode()}
+    except UnicodeDecodeError:
+        return {**record, "base64": base64.b64encode(line.bytes).decode()}

@@ -1,0 +1,46 @@
+"""The settings of the compactor: environment variables, read once into one frozen struct."""
+
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+import msgspec
+from msgspec import Meta
+
+PREFIX = "COMPACTOR_"
+SHARED = "DATA_DIR"
+
+
+def _variable(field: str) -> str:
+    return SHARED if field == "data_dir" else PREFIX + field.upper()
+
+
+class Settings(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=_variable
+):
+    data_dir: Annotated[str, Meta(min_length=1, description="Where spool and lake live.")] = "data"
+    poll_interval_s: Annotated[
+        float, Meta(gt=0, le=60, description="The spool is looked at this often.")
+    ] = 1.0
+    pass_bytes_max: Annotated[
+        int,
+        Meta(ge=1 << 20, le=1 << 30, description="A pass starts at, and takes, this much spool."),
+    ] = 128 * 1024 * 1024
+    pass_age_s_max: Annotated[
+        float, Meta(gt=0, description="No closed segment waits longer than this for its pass.")
+    ] = 900.0
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Raises SystemExit, with one line, for an unknown name or a bad value."""
+        given = {k: v for k, v in environ.items() if k.startswith(PREFIX) or k == SHARED}
+        try:
+            return msgspec.convert(given, cls, strict=False)
+        except msgspec.ValidationError as error:
+            raise SystemExit(f"compactor: bad setting: {error}") from None
+
+
+def describe() -> str:
+    """What --help prints: a line for each setting."""
+    _, components = msgspec.json.schema_components([Settings])
+    rows = components["Settings"]["properties"].items()
+    return "\n".join(f"{k:26} {v['default']!s:12} {v['description']}" for k, v in rows)
