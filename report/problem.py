@@ -1,0 +1,64 @@
+"""Every way in which report can refuse, and how each one is told: RFC 9457 problem details."""
+
+from enum import StrEnum
+from http import HTTPStatus
+
+import orjson
+
+RETRY_AFTER_S = 1
+
+
+class Code(StrEnum):
+    """The closed list of error codes. There is no other way for a request to fail."""
+
+    BAD_PARAMETER = "bad_parameter"
+    UNAUTHORIZED = "unauthorized"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    OVERLOADED = "overloaded"
+    LAKE_UNAVAILABLE = "lake_unavailable"
+
+
+STATUS = {
+    Code.BAD_PARAMETER: HTTPStatus.BAD_REQUEST,
+    Code.UNAUTHORIZED: HTTPStatus.UNAUTHORIZED,
+    Code.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    Code.METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,
+    Code.OVERLOADED: HTTPStatus.SERVICE_UNAVAILABLE,
+    Code.LAKE_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+assert STATUS.keys() == set(Code), "a code without a status"
+
+_TITLE = {
+    Code.BAD_PARAMETER: "A query parameter is wrong",
+    Code.UNAUTHORIZED: "A token is needed",
+    Code.NOT_FOUND: "There is nothing at this path",
+    Code.METHOD_NOT_ALLOWED: "This path does not take this method",
+    Code.OVERLOADED: "The question takes too long, or too many are asked at once",
+    Code.LAKE_UNAVAILABLE: "The stored events cannot be read now",
+}
+assert _TITLE.keys() == set(Code), "a code without a title"
+
+
+class Problem(Exception):
+    """A request that is not answered; `detail` is written for whoever asked."""
+
+    def __init__(self, code: Code, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+    @property
+    def status(self) -> int:
+        return int(STATUS[self.code])
+
+    def body(self) -> bytes:
+        """The body of an `application/problem+json` answer."""
+        return orjson.dumps(
+            {
+                "title": _TITLE[self.code],
+                "status": self.status,
+                "detail": self.detail,
+                "code": self.code,
+            }
+        )

@@ -1,0 +1,55 @@
+"""The settings of report: environment variables, read once into one frozen struct."""
+
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+import msgspec
+from msgspec import Meta
+
+PREFIX = "REPORT_"
+SHARED = "DATA_DIR"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def _variable(field: str) -> str:
+    return SHARED if field == "data_dir" else PREFIX + field.upper()
+
+
+class Settings(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=_variable
+):
+    data_dir: Annotated[str, Meta(min_length=1, description="Where spool and lake live.")] = "data"
+    host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65_535, description="Port to listen on.")] = 8001
+    token: Annotated[
+        str, Meta(description="Bearer token to ask for; needed on any address but loopback.")
+    ] = ""
+    threads: Annotated[int, Meta(ge=1, le=256, description="DuckDB's threads.")] = 2
+    memory_bytes_max: Annotated[
+        int, Meta(ge=64 << 20, description="DuckDB's memory; beyond it, queries spill to disk.")
+    ] = 1 << 30
+    queries_max: Annotated[
+        int, Meta(ge=1, le=256, description="Queries that run at once; more wait their turn.")
+    ] = 4
+    query_s_max: Annotated[
+        float, Meta(gt=0, description="A query is interrupted after this long: 503.")
+    ] = 30.0
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Raises SystemExit, with one line, for an unknown name or a bad value."""
+        given = {k: v for k, v in environ.items() if k.startswith(PREFIX) or k == SHARED}
+        try:
+            settings = msgspec.convert(given, cls, strict=False)
+        except msgspec.ValidationError as error:
+            raise SystemExit(f"report: bad setting: {error}") from None
+        if settings.host not in LOOPBACK and not settings.token:
+            raise SystemExit(f"report: REPORT_HOST {settings.host} needs a REPORT_TOKEN")
+        return settings
+
+
+def describe() -> str:
+    """What --help prints: a line for each setting."""
+    _, components = msgspec.json.schema_components([Settings])
+    rows = components["Settings"]["properties"].items()
+    return "\n".join(f"{k:26} {v['default']!s:12} {v['description']}" for k, v in rows)
