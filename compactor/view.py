@@ -4,6 +4,7 @@ import duckdb
 
 from compactor.disk import STAGED, Disk
 from compactor.lake import Lake
+from compactor.publish import sweep
 
 STORAGE_VERSION = "v1.0.0"  # DuckDB 1.4 and later open it
 
@@ -14,6 +15,7 @@ def write_view(lake: Lake, disk: Disk) -> None:
     The path in it is absolute, so that it works wherever `duckdb` is called from; a data folder
     that was moved gets a new one when its compactor starts. The lake must have a part.
     """
+    sweep(lake, disk)  # a crash may have left one, and DuckDB would open it
     staged = lake.staging / ("lake.duckdb" + STAGED)
     target = lake.folder.parent / "lake.duckdb"
     with duckdb.connect(":memory:") as database:

@@ -192,7 +192,7 @@ async def on_refused(request: Request[Any], error: Exception) -> Response:
 async def on_http_exception(request: Request[Any], error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        allow = (error.headers or {})["Allow"]
+        allow = ", ".join(sorted((error.headers or {})["Allow"].split(", ")))
         refused = Refused(Refusal.METHOD_NOT_ALLOWED, f"{request.url.path} takes {allow}.")
         response = refuse(request, refused)
         response.headers["allow"] = allow

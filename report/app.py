@@ -172,7 +172,7 @@ async def on_problem(request: Request, error: Exception) -> Response:
 async def on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        allow = (error.headers or {})["Allow"]
+        allow = ", ".join(sorted((error.headers or {})["Allow"].split(", ")))
         problem = Problem(Code.METHOD_NOT_ALLOWED, f"{request.url.path} takes {allow}.")
         return refuse(problem, {"allow": allow})
     return refuse(Problem(Code.NOT_FOUND, "There is /stats, /health, /ready."))

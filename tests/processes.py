@@ -1,4 +1,4 @@
-"""Real processes for tests: started on free ports of the loopback, over a data folder of their own."""
+"""Real processes for tests, on free ports of the loopback and a data folder of their own."""
 
 import os
 import signal

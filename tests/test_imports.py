@@ -1,4 +1,4 @@
-"""The import rule: report → compactor → ingest, and across stages only the modules that are a format."""
+"""The import rule: report → compactor → ingest, and only modules that are a format cross it."""
 
 import ast
 from pathlib import Path
@@ -21,7 +21,7 @@ def imported_modules(path):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_knows_only_the_formats_of_the_stages_before_it(stage):
-    files = list((PROJECT / stage).glob("*.py"))
+    files = list((PROJECT / stage).rglob("*.py"))
     assert files
     allowed = {name for name in FORMATS if STAGES.index(name.split(".")[0]) < STAGES.index(stage)}
     for path in files:
