@@ -1,0 +1,1 @@
+"""Bring your own history: web server logs become page views."""

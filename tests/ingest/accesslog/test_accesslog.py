@@ -1,0 +1,262 @@
+"""The command as a user runs it: a process of its own, against a stub of the collector."""
+
+import gzip
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ingest.accesslog.__main__ import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, Event, batches_of
+from tests.ingest.accesslog.stub_collector import Reply, StubCollector, stub_collector
+
+ROOT = Path(__file__).parents[3]
+APACHE = ROOT / "tests" / "data" / "elastic_apache" / "apache_logs.gz"
+COMMAND = [sys.executable, "-m", "ingest.accesslog"]
+ENDS_WITHIN_S = 60.0
+SAFE = "it is safe to run it again"
+
+
+def log_line(path: str, minute: int = 0) -> str:
+    return f'203.0.113.9 - - [17/May/2015:10:{minute:02}:03 +0000] "GET {path} HTTP/1.1" 200 5\n'
+
+
+def run(
+    collector: StubCollector, *args: str | Path, stdin: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [*COMMAND, *args, "--site", "blog", "--url", collector.url, "--give-up-after", "0"],
+        cwd=ROOT,
+        input=stdin,
+        capture_output=True,
+        timeout=ENDS_WITHIN_S,
+    )
+
+
+@pytest.fixture
+def collector() -> Iterator[StubCollector]:
+    with stub_collector() as collector:
+        yield collector
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    log = tmp_path / "access.log"
+    log.write_text(log_line("/a") + log_line("/b") + log_line("/a"))
+    return log
+
+
+def stored(collector: StubCollector) -> set[tuple[str, str, str]]:
+    """What a collector that keeps its promise about event_id has after all that arrived."""
+    return {(e["site_id"], e["event_id"], e["timestamp"][:10]) for e in collector.events}
+
+
+def test_every_line_arrives_as_an_event_of_the_site(collector: StubCollector, log: Path) -> None:
+    done = run(collector, log)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == b"3 lines: 3 sent, 0 not log lines, 0 rejected\n"
+    assert [(e["site_id"], e["path"]) for e in collector.events] == [
+        ("blog", "/a"),
+        ("blog", "/b"),
+        ("blog", "/a"),
+    ]
+
+
+def test_a_real_log_run_twice_is_stored_once(collector: StubCollector) -> None:
+    for _ in range(2):
+        done = run(collector, APACHE)
+        assert done.stdout == b"10000 lines: 10000 sent, 0 not log lines, 0 rejected\n"
+    assert len(collector.events) == 20_000
+    assert len(stored(collector)) == 10_000
+    assert len(collector.clients) == 2
+    assert [len(batch) for batch in collector.batches] == [1000] * 20
+
+
+def test_a_file_named_twice_is_stored_once(collector: StubCollector, log: Path) -> None:
+    packed = log.with_suffix(".gz")
+    packed.write_bytes(gzip.compress(log.read_bytes()))
+    run(collector, log, log, packed)
+    assert (len(collector.events), len(stored(collector))) == (9, 3)
+
+
+def test_identical_lines_of_piped_files_are_events_of_their_own(
+    collector: StubCollector, log: Path
+) -> None:
+    run(collector, "-", stdin=log.read_bytes() * 2)
+    assert len(stored(collector)) == 6
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_a_dash_is_standard_input(pack: Callable[[bytes], bytes], collector: StubCollector) -> None:
+    done = run(collector, "-", stdin=pack((log_line("/a") + "oops\n").encode()))
+    assert done.stdout == b"2 lines: 1 sent, 1 not log lines, 0 rejected\n"
+    assert done.stderr == b"accesslog: (standard input):2: not a log line\n"
+
+
+def test_only_the_first_few_lines_that_are_no_log_lines_are_named(
+    collector: StubCollector, log: Path
+) -> None:
+    log.write_text(log_line("/a") + "oops\n" * 100)
+    done = run(collector, log)
+    assert (done.returncode, done.stdout.split(b",")[1]) == (0, b" 100 not log lines")
+    assert done.stderr.decode().splitlines() == [
+        f"accesslog: {log}:{number}: not a log line" for number in range(2, 7)
+    ]
+
+
+def test_rejected_events_are_named_and_counted_and_the_rest_is_sent(
+    collector: StubCollector, log: Path
+) -> None:
+    log.write_text("".join(log_line(f"/{n}") for n in range(BATCH_EVENTS_MAX + 3)))
+    future = {"index": 1, "code": "timestamp_out_of_range", "detail": "in the future"}
+    invalid = {"code": "invalid_event", "detail": "none of it"}
+    collector.script = [
+        Reply(207, {"accepted": 999, "rejected": 1, "errors": [future]}),
+        Reply(422, invalid),
+    ]
+    done = run(collector, log)
+    assert done.returncode == 1
+    assert done.stdout == b"1003 lines: 999 sent, 0 not log lines, 4 rejected\n"
+    assert done.stderr.decode().splitlines() == [
+        f"accesslog: {log}:2: rejected: timestamp_out_of_range in the future",
+        f"accesslog: {log}:1001: rejected: invalid_event none of it",
+    ]
+
+
+def test_only_the_first_few_rejected_events_are_named(collector: StubCollector, log: Path) -> None:
+    log.write_text(log_line("/a") * BATCH_EVENTS_MAX * 2)
+    errors = [{"index": index, "code": "invalid_event"} for index in range(3)]
+    receipt = {"accepted": BATCH_EVENTS_MAX - 3, "rejected": 3, "errors": errors}
+    collector.script = [Reply(207, receipt)] * 2
+    assert run(collector, log).stderr.count(b"rejected") == 5
+
+
+def test_another_refusal_stops_with_one_line(collector: StubCollector, log: Path) -> None:
+    collector.script = [Reply(404, {"code": "not_found", "detail": "no such page"})]
+    done = run(collector, log)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.decode() == (
+        f"accesslog: {collector.url}: answered 404 not_found no such page"
+        f" (0 events were sent before; {SAFE})\n"
+    )
+
+
+def test_nobody_at_the_url_ends_with_one_line(log: Path) -> None:
+    with stub_collector() as gone:
+        pass
+    done = run(gone, log)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.decode() == (
+        f"accesslog: {gone.url}: [Errno 111] Connection refused; gave up after 0 s"
+        f" (0 events were sent before; {SAFE})\n"
+    )
+
+
+def test_a_missing_file_costs_one_line_and_not_the_other_files(
+    collector: StubCollector, log: Path
+) -> None:
+    done = run(collector, log.with_name("missing.log"), log)
+    assert (done.returncode, len(collector.events)) == (1, 3)
+    assert done.stderr.decode() == (
+        f"accesslog: {log.with_name('missing.log')}: No such file or directory\n"
+    )
+
+
+def test_a_directory_costs_one_line(collector: StubCollector, tmp_path: Path) -> None:
+    done = run(collector, tmp_path)
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert done.stderr.endswith(b": Is a directory\n")
+
+
+def test_what_a_gzip_cut_short_still_holds_is_sent(collector: StubCollector, log: Path) -> None:
+    cut = log.with_name("cut.log.gz")
+    cut.write_bytes(APACHE.read_bytes()[:-20_000])
+    done = run(collector, cut)
+    assert done.returncode == 1
+    assert 8_000 < len(collector.events) < 10_000
+    assert f"{len(collector.events)} sent, 0 not log lines" in done.stdout.decode()
+    assert done.stderr.decode().startswith(f"accesslog: {cut}: Compressed file ended before")
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]], ids=["by default", "not with --quiet"])
+def test_a_terminal_sees_progress(quiet: list[str], collector: StubCollector, log: Path) -> None:
+    terminal, side_of_the_process = os.openpty()
+    command = [*COMMAND, str(log), "--site", "blog", "--url", collector.url, *quiet]
+    subprocess.run(command, cwd=ROOT, stderr=side_of_the_process, timeout=ENDS_WITHIN_S, check=True)
+    os.write(side_of_the_process, b".")
+    os.close(side_of_the_process)
+    assert (b"100%" in os.read(terminal, 65536)) is not bool(quiet)
+    os.close(terminal)
+
+
+def test_ctrl_c_ends_with_one_line(collector: StubCollector, log: Path) -> None:
+    arrived, released = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        arrived.set()
+        released.wait()
+
+    collector.before_answer = hold
+    process = subprocess.Popen(
+        [*COMMAND, log, "--site", "blog", "--url", collector.url],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert arrived.wait(ENDS_WITHIN_S)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=ENDS_WITHIN_S)
+    released.set()
+    assert (process.returncode, out) == (130, b"")
+    assert err.decode() == f"accesslog: interrupted (0 events were sent before; {SAFE})\n"
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_reader_of_the_output_who_left_causes_no_traceback(
+    stream: str, collector: StubCollector, log: Path
+) -> None:
+    log.write_text(log_line("/a") + "oops\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.Popen(
+        [*COMMAND, log, "--site", "blog", "--url", collector.url],
+        cwd=ROOT,
+        stdout=writer if stream == "stdout" else subprocess.PIPE,
+        stderr=writer if stream == "stderr" else subprocess.PIPE,
+    )
+    os.close(writer)
+    _out, err = process.communicate(timeout=ENDS_WITHIN_S)
+    assert process.returncode == 141
+    assert b"Traceback" not in (err or b"") and b"Exception" not in (err or b"")
+
+
+@pytest.mark.parametrize(
+    "args, complaint",
+    [
+        ([], "the following arguments are required: --site"),
+        (["--site", ""], "must be 1 to 64 printable characters"),
+        (["--site", "x" * 65], "must be 1 to 64 printable characters"),
+        (["--site", "a\tb"], "must be 1 to 64 printable characters"),
+        (["--site", "blog", "--url", "127.0.0.1:8000"], "must look like http://host:8000"),
+        (["--site", "blog", "--url", "http://"], "must look like http://host:8000"),
+        (["--site", "blog", "--url", "ftp://host"], "must look like http://host:8000"),
+        (["--site", "blog", "--url", "http://host/?ack=synced"], "must look like"),
+        (["--site", "blog", "--url", "http://host:99999"], "argument --url: invalid"),
+    ],
+)
+def test_a_bad_argument_is_explained(args: list[str], complaint: str) -> None:
+    done = subprocess.run([*COMMAND, "x.log", *args], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+
+
+def test_a_batch_ends_at_the_most_events_or_bytes() -> None:
+    small, large = Event("", b"x"), Event("", b"x" * (BATCH_BYTES_MAX // 2))
+    assert [len(b) for b in batches_of([small] * 2500)] == [1000, 1000, 500]
+    assert [len(b) for b in batches_of([large, small, large, large])] == [2, 1, 1]
+    assert list(batches_of([])) == []
