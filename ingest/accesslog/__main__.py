@@ -138,9 +138,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(options)
     except BrokenPipeError:
-        # Whoever read our output has left. Letting SIGPIPE end us instead would also end us when
-        # the collector hangs up.
-        return 141
+        # Whoever read our output is gone. Not SIG_DFL for SIGPIPE instead: it would also end us
+        # when the collector hangs up. Python flushes stdout once more at exit: into nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # 128 + SIGPIPE, as for 130
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -186,6 +187,7 @@ def test_what_a_gzip_cut_short_still_holds_is_sent(collector: StubCollector, log
 @pytest.mark.parametrize("quiet", [[], ["--quiet"]], ids=["by default", "not with --quiet"])
 def test_a_terminal_sees_progress(quiet: list[str], collector: StubCollector, log: Path) -> None:
     terminal, side_of_the_process = os.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
     command = [*COMMAND, str(log), "--site", "blog", "--url", collector.url, *quiet]
     subprocess.run(command, cwd=ROOT, stderr=side_of_the_process, timeout=ENDS_WITHIN_S, check=True)
     os.write(side_of_the_process, b".")
