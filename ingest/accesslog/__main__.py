@@ -139,8 +139,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(options)
     except BrokenPipeError:
         # Whoever read our output is gone. Not SIG_DFL for SIGPIPE instead: it would also end us
-        # when the collector hangs up. Python flushes stdout once more at exit: into nothing.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # when the collector hangs up. Python flushes both once more at exit: into nothing.
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nothing, stream.fileno())
         return 141  # 128 + SIGPIPE, as for 130
 
 
