@@ -41,7 +41,7 @@ def main() -> int:
         factory=True,
         workers=settings.workers,
         loop="uvloop",
-        http="httptools",
+        http="ingest.protocol:EventProtocol",
         ws="none",
         lifespan="on",
         log_config=LOGGING,

@@ -6,10 +6,8 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any, TypedDict
 
-import orjson
 from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
@@ -17,19 +15,21 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ingest.answer import Answers
 from ingest.body import read_body
-from ingest.event import BATCH_BYTES_MAX, EVENT_BYTES_MAX, Batch, Receipt, to_line, to_lines
-from ingest.refusal import RETRY_AFTER_S, STATUS, Refusal, Refused, problem
+from ingest.event import BATCH_BYTES_MAX, EVENT_BYTES_MAX, to_line, to_lines
+from ingest.limits import Limits
+from ingest.refusal import Refusal, Refused
 from ingest.settings import Settings
 from ingest.spool import Spool
 
-ACCEPTED = b'{"status":"accepted"}'
-PREFLIGHT_S = 24 * 3600
-
 
 class State(TypedDict):
-    spool: Spool
     settings: Settings
+    answers: Answers
+    limits: Limits
+    spool: Spool
+    acks: dict[bytes, bool]  # by target of a plain event: does it ask for a sync?
 
 
 def create_app(settings: Settings | None = None) -> Starlette:
@@ -41,9 +41,17 @@ def create_app(settings: Settings | None = None) -> Starlette:
         end_with_parent()
         spool = Spool(settings)
         spool.open()
+        limits = Limits(settings)
         try:
-            yield {"spool": spool, "settings": settings}
+            yield {
+                "settings": settings,
+                "answers": Answers(settings),
+                "limits": limits,
+                "spool": spool,
+                "acks": plain_events(settings),
+            }
         finally:
+            limits.close()
             await spool.close()
 
     app = Starlette(
@@ -73,32 +81,37 @@ def end_with_parent() -> None:
 
 async def post_event(request: Request[State]) -> Response:
     if request.method == "OPTIONS":
-        return preflight(request)
+        return request.state["answers"].preflight(origin_of(request))
     synced = wants_sync(request.query_params, request.state["settings"])
-    line = to_line(await body_of(request, EVENT_BYTES_MAX), Receipt(datetime.now(UTC)))
-    await keep(request, line, synced)
-    return answer(request, ACCEPTED)
+    body = await body_of(request, EVENT_BYTES_MAX)
+    await keep(request, to_line(body, request.state["spool"].receipt()), synced)
+    return request.state["answers"].accepted(origin_of(request))
 
 
 async def post_events(request: Request[State]) -> Response:
     if request.method == "OPTIONS":
-        return preflight(request)
+        return request.state["answers"].preflight(origin_of(request))
     synced = wants_sync(request.query_params, request.state["settings"])
-    batch = to_lines(await body_of(request, BATCH_BYTES_MAX), Receipt(datetime.now(UTC)))
-    if batch.lines:
-        await keep(request, b"".join(batch.lines), synced)
-    return answer_batch(request, batch)
+    body = await body_of(request, BATCH_BYTES_MAX)
+    batch = to_lines(body, request.state["spool"].receipt())
+    if batch.accepted:
+        await keep(request, batch.lines, synced)
+    return request.state["answers"].batch(origin_of(request), batch)
 
 
 async def health(request: Request[State]) -> Response:
-    return answer(request, b'{"status":"ok"}', status=200)
+    return request.state["answers"].json(origin_of(request), b'{"status":"ok"}')
 
 
 async def ready(request: Request[State]) -> Response:
     trouble = await request.state["spool"].check()
     if trouble:
         raise Refused(Refusal.SPOOL_UNAVAILABLE, f"The spool takes no writes: {trouble}.")
-    return answer(request, b'{"status":"ready"}', status=200)
+    return request.state["answers"].json(origin_of(request), b'{"status":"ready"}')
+
+
+def origin_of(request: Request[Any]) -> str | None:
+    return request.headers.get("origin")
 
 
 def wants_sync(parameters: QueryParams, settings: Settings) -> bool:
@@ -110,6 +123,15 @@ def wants_sync(parameters: QueryParams, settings: Settings) -> bool:
     if ack not in ("written", "synced") or len(parameters.multi_items()) > 1:
         raise Refused(Refusal.BAD_PARAMETER, "ack is either written or synced.")
     return ack == "synced"
+
+
+def plain_events(settings: Settings) -> dict[bytes, bool]:
+    """The targets that ingest.protocol answers itself, and whether they ask for a sync."""
+    queries = ("", "ack=written", "ack=synced")
+    return {
+        f"/event?{query}".rstrip("?").encode(): wants_sync(QueryParams(query), settings)
+        for query in queries
+    }
 
 
 async def keep(request: Request[State], lines: bytes, synced: bool) -> None:
@@ -131,73 +153,23 @@ async def body_of(request: Request[State], bytes_max: int) -> bytes:
     return await read_body(request.stream(), encoding, bytes_max)
 
 
-# Answers
-
-
-def answer(request: Request[State], body: bytes, status: int = 202) -> Response:
-    return Response(body, status, cors(request), media_type="application/json")
-
-
-def answer_batch(request: Request[State], batch: Batch) -> Response:
-    counts = {"accepted": len(batch.lines), "rejected": batch.rejected}
-    if not batch.rejected:
-        return answer(request, orjson.dumps(counts))
-    if batch.lines:
-        return answer(request, orjson.dumps({**counts, "errors": batch.errors}), status=207)
-    refused = Refused(Refusal.INVALID_EVENT, "No event of the batch is valid.")
-    return refuse(request, refused, **counts, errors=batch.errors)
-
-
-def refuse(request: Request[State], refused: Refused, **more: object) -> Response:
-    headers = cors(request)
-    status = STATUS[refused.refusal]
-    if status == 503:
-        headers["retry-after"] = str(RETRY_AFTER_S)
-    return Response(
-        problem(refused, **more), status, headers, media_type="application/problem+json"
-    )
-
-
-def cors(request: Request[State]) -> dict[str, str]:
-    """Fetch standard, CORS protocol: which origin's pages may read this answer."""
-    allowed = request.state["settings"].cors_origins
-    if allowed == "*":
-        return {"access-control-allow-origin": "*"}
-    origin = request.headers.get("origin")
-    if origin in allowed.split(","):
-        return {"access-control-allow-origin": origin, "vary": "origin"}
-    return {"vary": "origin"}
-
-
-def preflight(request: Request[State]) -> Response:
-    return Response(
-        status_code=204,
-        headers={
-            **cors(request),
-            "access-control-allow-methods": "POST",
-            "access-control-allow-headers": "content-type, content-encoding",
-            "access-control-max-age": str(PREFLIGHT_S),
-        },
-    )
-
-
 # Exceptions become answers here and nowhere else
 
 
 async def on_refused(request: Request[Any], error: Exception) -> Response:
     assert isinstance(error, Refused)
-    return refuse(request, error)
+    response: Response = request.state["answers"].refuse(origin_of(request), error)
+    return response
 
 
 async def on_http_exception(request: Request[Any], error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         allow = ", ".join(sorted((error.headers or {})["Allow"].split(", ")))
-        refused = Refused(Refusal.METHOD_NOT_ALLOWED, f"{request.url.path} takes {allow}.")
-        response = refuse(request, refused)
-        response.headers["allow"] = allow
-        return response
-    return refuse(request, Refused(Refusal.NOT_FOUND, "There is /event, /events, /health, /ready."))
+        detail = f"{request.url.path} takes {allow}."
+        return await on_refused(request, Refused(Refusal.METHOD_NOT_ALLOWED, detail, allow=allow))
+    detail = "There is /event, /events, /health, /ready."
+    return await on_refused(request, Refused(Refusal.NOT_FOUND, detail))
 
 
 async def on_disconnect(request: Request[Any], error: Exception) -> Response:

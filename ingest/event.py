@@ -8,7 +8,7 @@ The compactor and the report read lines back with `decode_line`.
 """
 
 import re
-from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -23,6 +23,7 @@ BATCH_EVENTS_MAX = 10_000
 BATCH_ERRORS_MAX = 100
 AHEAD_MAX = timedelta(hours=24)
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+BACKSLASH, DEL = 0x5C, 0x7F  # as numbers they are looked for with memchr, four times faster
 
 assert EVENT_BYTES_MAX < BATCH_BYTES_MAX
 
@@ -65,12 +66,14 @@ class Receipt:
 class Batch(msgspec.Struct):
     """What became of the events of one request: the lines to append, and what was refused."""
 
-    lines: list[bytes] = []
+    lines: bytes = b""
+    accepted: int = 0
     rejected: int = 0
     errors: list[dict[str, Any]] = []  # the first BATCH_ERRORS_MAX
 
 
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
+_encode = _encoder.encode
 _decode = msgspec.json.Decoder(Event).decode
 _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -89,14 +92,9 @@ def to_line(body: bytes, receipt: Receipt) -> bytes:
         raise Refused(Refusal.INVALID_EVENT, _explain(error)) from None
     except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, nested without end
         raise Refused(Refusal.MALFORMED_JSON, f"{error}.") from None
-    # Inside a JSON string a control character is either escaped, or it is DEL:
-    # without these two bytes there can be none, and nearly no event has them.
-    if b"\\" in body or b"\x7f" in body:
+    if _may_hold_control_characters(body):
         _refuse_control_characters(event)
-    if event.timestamp is None:
-        event.timestamp = receipt.at
-    else:
-        event.timestamp = _in_utc(event.timestamp, receipt)
+    event.timestamp = _in_utc(event.timestamp, receipt)
     return _encode(event)[:-1] + receipt.tail
 
 
@@ -105,26 +103,47 @@ def to_lines(body: bytes, receipt: Receipt) -> Batch:
 
     An event's index counts from 0; blank lines of NDJSON are not counted.
     """
+    items = _split(body)
+    if len(items) > BATCH_EVENTS_MAX:
+        raise Refused(Refusal.TOO_LARGE, f"A batch may have {BATCH_EVENTS_MAX:,} events.")
+    if not _may_hold_control_characters(body):
+        with suppress(ValueError, RecursionError, Refused):  # then one by one, to say which
+            return Batch(_to_lines_at_once(items, receipt), len(items))
+    return _to_lines_one_by_one(items, receipt)
+
+
+def _to_lines_at_once(items: list[bytes], receipt: Receipt) -> bytes:
+    """Half the time of one by one."""
+    if max(map(len, items), default=0) > EVENT_BYTES_MAX:
+        raise ValueError
+    events = list(map(_decode, items))
+    for event in events:
+        event.timestamp = _in_utc(event.timestamp, receipt)
+    # JSON escapes a newline within a string, so these two bytes are nowhere but at a line's end
+    return _encoder.encode_lines(events).replace(b"}\n", receipt.tail)
+
+
+def _to_lines_one_by_one(items: list[bytes], receipt: Receipt) -> Batch:
     batch = Batch()
-    for index, item in enumerate(_split(body)):
-        if index == BATCH_EVENTS_MAX:
-            raise Refused(Refusal.TOO_LARGE, f"A batch may have {BATCH_EVENTS_MAX:,} events.")
+    lines = []
+    for index, item in enumerate(items):
         try:
-            batch.lines.append(to_line(item, receipt))
+            lines.append(to_line(item, receipt))
         except Refused as refused:
             batch.rejected += 1
             if len(batch.errors) < BATCH_ERRORS_MAX:
                 batch.errors.append(
                     {"index": index, "code": refused.refusal, "detail": refused.detail}
                 )
+    batch.lines, batch.accepted = b"".join(lines), len(lines)
     return batch
 
 
-def _split(body: bytes) -> Iterator[bytes]:
+def _split(body: bytes) -> list[bytes]:
     if not body.lstrip().startswith(b"["):
-        return (line for line in body.split(b"\n") if line.strip())
+        return [line for line in body.split(b"\n") if line and not line.isspace()]
     try:
-        return map(bytes, _decode_array(body))
+        return list(map(bytes, _decode_array(body)))
     except (ValueError, RecursionError) as error:
         raise Refused(Refusal.MALFORMED_JSON, f"{error}.") from None
 
@@ -136,7 +155,9 @@ def _explain(error: msgspec.ValidationError) -> str:
     return f"{text}."
 
 
-def _in_utc(timestamp: datetime, receipt: Receipt) -> datetime:
+def _in_utc(timestamp: datetime | None, receipt: Receipt) -> datetime:
+    if timestamp is None:
+        return receipt.at
     if timestamp > receipt.latest:
         raise Refused(
             Refusal.TIMESTAMP_OUT_OF_RANGE,
@@ -147,6 +168,12 @@ def _in_utc(timestamp: datetime, receipt: Receipt) -> datetime:
             Refusal.TIMESTAMP_OUT_OF_RANGE, "The timestamp is before 1970 - at `$.timestamp`."
         )
     return timestamp.astimezone(UTC)
+
+
+def _may_hold_control_characters(body: bytes) -> bool:
+    """Inside a JSON string a control character is either escaped, or it is DEL: without these
+    two bytes there can be none, and nearly no event has them."""
+    return BACKSLASH in body or DEL in body
 
 
 def _refuse_control_characters(event: Event) -> None:

@@ -19,6 +19,9 @@ class Refusal(StrEnum):
     BAD_PARAMETER = "bad_parameter"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    MALFORMED_REQUEST = "malformed_request"
+    HEADERS_TOO_LARGE = "headers_too_large"
+    REQUEST_TIMEOUT = "request_timeout"
     OVERLOADED = "overloaded"
     SPOOL_UNAVAILABLE = "spool_unavailable"
 
@@ -32,6 +35,9 @@ STATUS = {
     Refusal.BAD_PARAMETER: HTTPStatus.BAD_REQUEST,
     Refusal.NOT_FOUND: HTTPStatus.NOT_FOUND,
     Refusal.METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,
+    Refusal.MALFORMED_REQUEST: HTTPStatus.BAD_REQUEST,
+    Refusal.HEADERS_TOO_LARGE: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    Refusal.REQUEST_TIMEOUT: HTTPStatus.REQUEST_TIMEOUT,
     Refusal.OVERLOADED: HTTPStatus.SERVICE_UNAVAILABLE,
     Refusal.SPOOL_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
 }
@@ -46,6 +52,9 @@ _TITLE = {
     Refusal.BAD_PARAMETER: "A query parameter is wrong",
     Refusal.NOT_FOUND: "There is nothing at this path",
     Refusal.METHOD_NOT_ALLOWED: "This path does not take this method",
+    Refusal.MALFORMED_REQUEST: "The request is not HTTP as RFC 9112 has it",
+    Refusal.HEADERS_TOO_LARGE: "The headers are larger than their limit",
+    Refusal.REQUEST_TIMEOUT: "The request did not arrive in time",
     Refusal.OVERLOADED: "Too much is waiting to be written",
     Refusal.SPOOL_UNAVAILABLE: "The spool does not take writes now",
 }
@@ -55,10 +64,11 @@ assert _TITLE.keys() == set(Refusal), "a refusal without a title"
 class Refused(Exception):
     """A request, or one event of a batch, is not accepted; `detail` is written for the sender."""
 
-    def __init__(self, refusal: Refusal, detail: str) -> None:
+    def __init__(self, refusal: Refusal, detail: str, **headers: str) -> None:
         super().__init__(detail)
         self.refusal = refusal
         self.detail = detail
+        self.headers = headers  # of the answer, beside those that every refusal has
 
 
 def problem(refused: Refused, **more: object) -> bytes:

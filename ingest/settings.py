@@ -44,6 +44,22 @@ class Settings(
         int, Meta(ge=1 << 20, description="With more than this waiting in memory: 503.")
     ] = 64 * 1024 * 1024
 
+    connections_max: Annotated[
+        int, Meta(ge=16, description="Per worker; above it the longest idle one is closed.")
+    ] = 10_000
+    headers_s_max: Annotated[
+        float, Meta(gt=0, description="How long the headers of a request may take.")
+    ] = 10.0
+    body_s_max: Annotated[
+        float, Meta(gt=0, description="How long the body of a request may take.")
+    ] = 60.0
+    idle_s_max: Annotated[
+        float, Meta(gt=0, description="How long a connection may wait for its next request.")
+    ] = 75.0
+    answer_s_max: Annotated[
+        float, Meta(gt=0, description="How long a client may leave its answers unread.")
+    ] = 30.0
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """Raises SystemExit, with one line, for an unknown name or a bad value."""

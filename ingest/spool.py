@@ -8,8 +8,10 @@ import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
+from ingest.event import Receipt
 from ingest.refusal import Refusal, Refused
 from ingest.segment import SegmentName, spool_folder, try_lock
 from ingest.settings import Settings
@@ -104,6 +106,7 @@ class Spool:
         self._loop = asyncio.get_running_loop()
 
         # What arrived in this turn of the event loop
+        self._receipt: Receipt | None = None
         self._lines: list[bytes] = []
         self._pending_bytes = 0
         self._on_written: list[Done] = []
@@ -152,6 +155,13 @@ class Spool:
                 return str(error)
         return self._trouble
 
+    def receipt(self) -> Receipt:
+        """The moment of receipt, shared by all that arrives in this turn of the event loop."""
+        if self._receipt is None:
+            self._receipt = Receipt(datetime.fromtimestamp(self._clock(), UTC))
+            self._loop.call_soon(self._flush)
+        return self._receipt
+
     def append(self, lines: bytes, synced: bool, done: Done) -> None:
         """Append whole lines in this turn of the event loop; `done` is called once they are kept,
         or with the reason why they are not. Raises Refused when nothing can be taken now."""
@@ -159,8 +169,8 @@ class Spool:
             raise Refused(Refusal.SPOOL_UNAVAILABLE, f"The spool takes no writes: {self._trouble}.")
         if self._pending_bytes > self._settings.pending_bytes_max:
             raise Refused(Refusal.OVERLOADED, "Too much waits to be written; try again.")
-        if not self._lines:
-            self._loop.call_soon(self._flush)
+        if self._receipt is None:
+            self.receipt()  # begins a turn
         self._lines.append(lines)
         self._pending_bytes += len(lines)
         (self._on_synced if synced else self._on_written).append(done)
@@ -168,6 +178,7 @@ class Spool:
     # One turn of the event loop, one write
 
     def _flush(self) -> None:
+        self._receipt = None
         if not self._lines:
             return
         data = b"".join(self._lines)

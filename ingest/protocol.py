@@ -1,0 +1,187 @@
+"""The fast path: a plain `POST /event` is answered without a task, a scope or an ASGI message.
+
+llhttp parses every byte, as it does for uvicorn. When the head of a request is complete, it is
+either a plain event (see `_is_plain`), and the callbacks after it stay here, or it goes on to
+uvicorn, and so to the Starlette app. Answers leave in the order of their requests: an event that
+comes while the app is at work goes to the app as well; a request for the app that comes while
+events wait for the disk is queued behind them.
+"""
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from ingest.answer import encode
+from ingest.event import EVENT_BYTES_MAX, to_line
+from ingest.guard import BODY, IDLE, GuardedProtocol
+from ingest.limits import HEADERS_MAX, PIPELINE_MAX
+from ingest.refusal import Refused
+from ingest.spool import Spool
+
+UNUSUAL = frozenset((b"content-encoding", b"transfer-encoding", b"expect", b"upgrade"))
+
+
+class Due:
+    """An event's answer: asked for, and ready once the spool has called this."""
+
+    __slots__ = ("answer", "connection", "keep_alive", "origin", "synced")
+    response_complete = False  # what uvicorn asks of the request before
+
+    def __init__(
+        self, connection: "EventProtocol", synced: bool, keep_alive: bool, origin: str | None
+    ) -> None:
+        self.connection = connection
+        self.synced = synced
+        self.keep_alive = keep_alive
+        self.origin = origin
+        self.answer: bytes | None = None
+
+    def __call__(self, refused: Refused | None) -> None:
+        self.answer = self.connection.answer(self, refused)
+        self.connection.deliver()
+
+
+class EventProtocol(GuardedProtocol):
+    """One connection."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        # Shared by all connections
+        self.spool: Spool = app_state["spool"]
+        self.acks: dict[bytes, bool] = app_state["acks"]
+
+        # Events that are not answered yet, in the order in which they came
+        self.due: deque[Due] = deque()
+
+        # The event whose body is being received
+        self.event: Due | None = None
+        self.event_body = b""
+        self.held_bytes = 0  # of that body, while it is not complete
+
+    @property
+    def at_work(self) -> bool:
+        return bool(self.due) or super().at_work
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.event is not None:
+            self._hold_body()
+        if len(self.due) > PIPELINE_MAX:
+            self.flow.pause_reading()
+
+    # Parser callbacks
+
+    def on_headers_complete(self) -> None:
+        synced = self.acks.get(self.url)
+        if synced is None or not self._is_plain(headers := dict(self.headers)):
+            super().on_headers_complete()
+            return
+        self.phase, self.waits_since = BODY, self.limits.now
+        self.undigested_bytes = 0
+        origin = headers[b"origin"].decode("latin-1") if b"origin" in headers else None
+        self.event = Due(self, synced, self.parser.should_keep_alive(), origin)
+        self.event_body = b""
+
+    def _hand_to_app(self) -> None:
+        if self.due:
+            # to uvicorn this is the request before, not answered yet, so the new one is queued
+            self.cycle = self.due[-1]  # type: ignore[assignment]
+        super()._hand_to_app()
+
+    def _is_plain(self, headers: dict[bytes, bytes]) -> bool:
+        return (
+            len(headers) == len(self.headers) <= HEADERS_MAX  # and none comes twice
+            and self._is_head_short()
+            and b"host" in headers
+            and int(headers.get(b"content-length", EVENT_BYTES_MAX + 1)) <= EVENT_BYTES_MAX
+            and headers.keys().isdisjoint(UNUSUAL)
+            and self.parser.get_method() == b"POST"
+            and self.parser.get_http_version() == "1.1"
+            and (self.cycle is None or self.cycle.response_complete)
+        )
+
+    def on_body(self, body: bytes) -> None:
+        if self.event is None:
+            super().on_body(body)
+        else:
+            self.undigested_bytes = 0
+            self.event_body += body
+
+    def on_message_complete(self) -> None:
+        event = self.event
+        if event is None:
+            super().on_message_complete()
+            return
+        self.phase, self.waits_since = IDLE, self.limits.now
+        self.undigested_bytes = 0
+        self.event = None
+        self._release_body()
+        self.due.append(event)
+        try:
+            line = to_line(self.event_body, self.spool.receipt())
+            self.spool.append(line, event.synced, event)
+        except Refused as refused:
+            event(refused)
+
+    # A body that comes in pieces
+
+    def _hold_body(self) -> None:
+        grown = len(self.event_body) - self.held_bytes
+        try:
+            self.limits.hold(grown)
+            self.held_bytes += grown
+        except Refused as refused:
+            self.refuse(refused)
+
+    def _release_body(self) -> None:
+        if self.held_bytes:
+            self.limits.release(self.held_bytes)
+            self.held_bytes = 0
+
+    def _abandon_half_a_request(self) -> None:
+        self.event = None
+        self._release_body()
+        super()._abandon_half_a_request()
+
+    # Answers
+
+    def answer(self, event: Due, refused: Refused | None) -> bytes:
+        if refused is None and event.keep_alive:
+            return self.answers.accepted_bytes(event.origin, self.server_state.default_headers)
+        if refused is None:
+            response = self.answers.accepted(event.origin)
+        else:
+            response = self.answers.refuse(event.origin, refused)
+        return encode(response, self.server_state.default_headers, event.keep_alive)
+
+    def deliver(self) -> None:
+        """Send the answers that are ready, up to the first event that waits for the disk."""
+        due = self.due
+        while due and (answer := due[0].answer):
+            self.transport.write(answer)
+            if not due.popleft().keep_alive:
+                due.clear()
+                self.transport.close()
+        if not due and (self.pipeline or self.refused or self.flow.read_paused):
+            self.on_response_complete()  # as uvicorn goes on: what is queued, or reading
+
+    def shutdown(self) -> None:
+        last = self.event or (self.due[-1] if self.due else None)
+        if last is None:
+            super().shutdown()
+        else:
+            last.keep_alive = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.due.clear()
+        self._release_body()
+        super().connection_lost(exc)

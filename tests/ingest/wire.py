@@ -1,0 +1,89 @@
+"""Connections to ingest inside one event loop, so that a test decides where its bytes are cut."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from ingest.app import create_app
+from ingest.protocol import EventProtocol
+from ingest.settings import Settings
+
+DATE = [(b"date", b"Sun, 22 Nov 2026 08:00:00 GMT")]
+
+
+class AppOnly(EventProtocol):
+    """The same connection without the fast path."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.acks = {}
+
+
+PATHS = {"fast": EventProtocol, "app": AppOnly, "uvicorn": HttpToolsProtocol}
+
+
+class Worker:
+    """One worker's app, spool and connections."""
+
+    def __init__(self, protocol: type[HttpToolsProtocol], config: uvicorn.Config, state) -> None:
+        self.state = state
+        self.server = ServerState()
+        self.server.default_headers = DATE
+        self._new = lambda: protocol(config, self.server, state)
+
+    async def connect(self) -> tuple[socket.socket, HttpToolsProtocol]:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.connect_accepted_socket(self._new, theirs)
+        return ours, connection
+
+
+@asynccontextmanager
+async def worker(path: str, data_dir: Path, **settings) -> AsyncIterator[Worker]:
+    app = create_app(Settings(data_dir=str(data_dir), **settings))
+    config = uvicorn.Config(app, ws="none", access_log=False)
+    async with app.router.lifespan_context(app) as state:
+        yield Worker(PATHS[path], config, state)
+
+
+async def converse(worker: Worker, chunks: list[bytes]) -> bytes:
+    """Send the chunks, each read by the server on its own; returns all that it answers until it
+    closes, so the last request ought to ask for that."""
+    loop = asyncio.get_running_loop()
+    client, _ = await worker.connect()
+    answers = asyncio.create_task(read_all(client))
+    with client:
+        for chunk in chunks:
+            # it may have closed; what it said before is what counts
+            with suppress(BrokenPipeError, ConnectionResetError):
+                await loop.sock_sendall(client, chunk)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            return await answers
+
+
+async def read_all(client: socket.socket) -> bytes:
+    loop = asyncio.get_running_loop()
+    received = b""
+    with suppress(ConnectionResetError):
+        while data := await loop.sock_recv(client, 1 << 20):
+            received += data
+    return received
+
+
+async def until(condition: Callable[[], object], patience_s: float = 10) -> None:
+    async with asyncio.timeout(patience_s):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def spool_bytes(data_dir: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted((data_dir / "spool").iterdir()))
