@@ -2,14 +2,19 @@
 
 import argparse
 import logging
+import math
 import os
 import signal
 import socket
 import sys
+import tempfile
+from functools import partial
+from pathlib import Path
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from ingest.app import create_app
 from ingest.segment import spool_folder
 from ingest.settings import Settings, describe
 
@@ -36,8 +41,9 @@ def main() -> int:
     settings = Settings.from_env(os.environ)
     check_folder(settings)
     listener = listen(settings)
+    counters = tempfile.TemporaryDirectory(prefix="footfall-ingest-")
     config = uvicorn.Config(
-        "ingest.app:create_app",
+        partial(create_app, settings, Path(counters.name)),
         factory=True,
         workers=settings.workers,
         loop="uvloop",
@@ -48,6 +54,7 @@ def main() -> int:
         access_log=False,  # nothing is logged for an event
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=math.ceil(settings.idle_s_max),
         timeout_graceful_shutdown=GRACE_S,
     )
     logger.info(

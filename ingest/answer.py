@@ -5,6 +5,7 @@ from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from ingest.event import Batch
+from ingest.metrics import Metrics
 from ingest.refusal import RETRY_AFTER_S, STATUS, Refusal, Refused, problem
 from ingest.settings import Settings
 
@@ -18,7 +19,8 @@ Headers = list[tuple[bytes, bytes]]
 class Answers:
     """The answers of one worker. `origin` is the request's Origin header, if it has one."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._metrics = metrics
         self._origins = frozenset(settings.cors_origins.split(","))
         self._any_origin = settings.cors_origins == "*"
         self._accepted: dict[str | None, bytes] = {}  # by allowed origin
@@ -49,15 +51,22 @@ class Answers:
         return self._accepted[origin]
 
     def batch(self, origin: str | None, batch: Batch) -> Response:
+        self._metrics.batch_events.observe(batch.accepted + batch.rejected)
+        for refusal, count in batch.refused.items():
+            self._metrics.refuse(refusal, count)
         counts = {"accepted": batch.accepted, "rejected": batch.rejected}
         if not batch.rejected:
             return self.json(origin, orjson.dumps(counts), status=202)
         if batch.accepted:
             return self.json(origin, orjson.dumps({**counts, "errors": batch.errors}), status=207)
         refused = Refused(Refusal.INVALID_EVENT, "No event of the batch is valid.")
-        return self.refuse(origin, refused, **counts, errors=batch.errors)
+        return self._problem(origin, refused, **counts, errors=batch.errors)
 
-    def refuse(self, origin: str | None, refused: Refused, **more: object) -> Response:
+    def refuse(self, origin: str | None, refused: Refused) -> Response:
+        self._metrics.refuse(refused.refusal)
+        return self._problem(origin, refused)
+
+    def _problem(self, origin: str | None, refused: Refused, **more: object) -> Response:
         headers = self.cors(origin) | refused.headers
         status = STATUS[refused.refusal]
         if status == 503:

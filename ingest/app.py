@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypedDict
 
 from starlette.applications import Starlette
@@ -17,35 +18,46 @@ from starlette.routing import Route
 
 from ingest.answer import Answers
 from ingest.body import read_body
+from ingest.disk import Disk
 from ingest.event import BATCH_BYTES_MAX, EVENT_BYTES_MAX, to_line, to_lines
 from ingest.limits import Limits
+from ingest.metrics import CONTENT_TYPE, Metrics
 from ingest.refusal import Refusal, Refused
+from ingest.segment import spool_folder
 from ingest.settings import Settings
 from ingest.spool import Spool
 
 
 class State(TypedDict):
     settings: Settings
+    metrics: Metrics
     answers: Answers
     limits: Limits
     spool: Spool
     acks: dict[bytes, bool]  # by target of a plain event: does it ask for a sync?
 
 
-def create_app(settings: Settings | None = None) -> Starlette:
-    """The app that uvicorn serves. Nothing is opened before its lifespan starts."""
+def create_app(
+    settings: Settings | None = None, counters: Path | None = None, disk: Disk | None = None
+) -> Starlette:
+    """The app that uvicorn serves. Nothing is opened before its lifespan starts.
+
+    `counters` is a folder in which the workers of a service share what they count.
+    """
     settings = settings or Settings.from_env(os.environ)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
         end_with_parent()
-        spool = Spool(settings)
+        metrics = Metrics(counters, spool_folder(settings.data_dir))
+        spool = Spool(settings, metrics, disk=disk)
         spool.open()
-        limits = Limits(settings)
+        limits = Limits(settings, metrics)
         try:
             yield {
                 "settings": settings,
-                "answers": Answers(settings),
+                "metrics": metrics,
+                "answers": Answers(settings, metrics),
                 "limits": limits,
                 "spool": spool,
                 "acks": plain_events(settings),
@@ -60,6 +72,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             Route("/events", post_events, methods=["POST", "OPTIONS"]),
             Route("/health", health),
             Route("/ready", ready),
+            Route("/metrics", metrics),
         ],
         exception_handlers={
             Refused: on_refused,
@@ -110,6 +123,11 @@ async def ready(request: Request[State]) -> Response:
     return request.state["answers"].json(origin_of(request), b'{"status":"ready"}')
 
 
+async def metrics(request: Request[State]) -> Response:
+    text = await asyncio.to_thread(request.state["metrics"].text)
+    return Response(text, headers={"content-type": CONTENT_TYPE})
+
+
 def origin_of(request: Request[Any]) -> str | None:
     return request.headers.get("origin")
 
@@ -150,7 +168,7 @@ async def keep(request: Request[State], lines: bytes, synced: bool) -> None:
 
 async def body_of(request: Request[State], bytes_max: int) -> bytes:
     encoding = request.headers.get("content-encoding", "identity")
-    return await read_body(request.stream(), encoding, bytes_max)
+    return await read_body(request.stream(), encoding, bytes_max, request.state["limits"])
 
 
 # Exceptions become answers here and nowhere else
@@ -168,7 +186,7 @@ async def on_http_exception(request: Request[Any], error: Exception) -> Response
         allow = ", ".join(sorted((error.headers or {})["Allow"].split(", ")))
         detail = f"{request.url.path} takes {allow}."
         return await on_refused(request, Refused(Refusal.METHOD_NOT_ALLOWED, detail, allow=allow))
-    detail = "There is /event, /events, /health, /ready."
+    detail = "There is /event, /events, /health, /ready, /metrics."
     return await on_refused(request, Refused(Refusal.NOT_FOUND, detail))
 
 

@@ -3,19 +3,28 @@
 import zlib
 from collections.abc import AsyncIterator
 
+from ingest.limits import Limits
 from ingest.refusal import Refusal, Refused
 
 
-async def read_body(chunks: AsyncIterator[bytes], encoding: str, bytes_max: int) -> bytes:
+async def read_body(
+    chunks: AsyncIterator[bytes], encoding: str, bytes_max: int, limits: Limits
+) -> bytes:
     """The whole body. `encoding` is the Content-Encoding (RFC 9110, 8.4). Raises Refused."""
     decode = _decoder(encoding, bytes_max)
     body = bytearray()
-    async for chunk in chunks:
-        decode(chunk, body)
-        if len(body) > bytes_max:
-            raise Refused(Refusal.TOO_LARGE, f"The body may have {bytes_max:,} bytes.")
-    decode(None, body)
-    return bytes(body)
+    held = 0
+    try:
+        async for chunk in chunks:
+            decode(chunk, body)
+            if len(body) > bytes_max:
+                raise Refused(Refusal.TOO_LARGE, f"The body may have {bytes_max:,} bytes.")
+            limits.hold(len(body) - held)
+            held = len(body)
+        decode(None, body)
+        return bytes(body)
+    finally:
+        limits.release(held)
 
 
 def _decoder(encoding: str, bytes_max: int) -> "_Identity | _Gzip":

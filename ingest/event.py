@@ -69,6 +69,7 @@ class Batch(msgspec.Struct):
     lines: bytes = b""
     accepted: int = 0
     rejected: int = 0
+    refused: dict[Refusal, int] = {}  # how many, by reason
     errors: list[dict[str, Any]] = []  # the first BATCH_ERRORS_MAX
 
 
@@ -131,6 +132,7 @@ def _to_lines_one_by_one(items: list[bytes], receipt: Receipt) -> Batch:
             lines.append(to_line(item, receipt))
         except Refused as refused:
             batch.rejected += 1
+            batch.refused[refused.refusal] = batch.refused.get(refused.refusal, 0) + 1
             if len(batch.errors) < BATCH_ERRORS_MAX:
                 batch.errors.append(
                     {"index": index, "code": refused.refusal, "detail": refused.detail}

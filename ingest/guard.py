@@ -5,10 +5,12 @@ connection is closed only after all that came before has been answered.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import httptools
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
     HttpToolsProtocol,
     RequestResponseCycle,
@@ -23,6 +25,19 @@ from ingest.settings import Settings
 
 IDLE, HEAD, BODY, PARTING = range(4)  # what a connection waits for
 BODY_BYTES_MAX = {b"/event": EVENT_BYTES_MAX}
+
+
+class Flow(FlowControl):
+    """Uvicorn reads on whenever its app asks for a body. This asks the connection first: else a
+    flood of pipelined requests would be queued without end."""
+
+    def __init__(self, transport: asyncio.Transport, may_read: Callable[[], bool]) -> None:
+        super().__init__(transport)
+        self.may_read = may_read
+
+    def resume_reading(self) -> None:
+        if self.may_read():
+            super().resume_reading()
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -59,8 +74,13 @@ class GuardedProtocol(HttpToolsProtocol):
             and not self.running.disconnected
         )
 
+    def may_read(self) -> bool:
+        """Not while answers are unread, or requests wait for theirs."""
+        return not self.flow.write_paused and not self.pipeline
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = Flow(transport, self.may_read)
         try:
             self.limits.admit(self)
         except Refused as refused:
@@ -213,8 +233,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if not self.at_work:
-            self.flow.resume_reading()
+        self.flow.resume_reading()
 
     def check_deadline(self, now: float) -> None:
         waited_s = now - self.waits_since

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Protocol
 
+from ingest.metrics import Metrics
 from ingest.refusal import Refusal, Refused
 from ingest.settings import Settings
 
@@ -29,8 +30,9 @@ class Limits:
     """Shared by all connections of a worker. One sweep looks at all their deadlines: a timer for
     each would cost more than the request that it guards."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings = settings
+        self.metrics = metrics
         self.loop = asyncio.get_running_loop()
         self.now = self.loop.time()  # as of the last sweep
         self.connections: set[Connection] = set()
@@ -43,6 +45,7 @@ class Limits:
     def _sweep(self) -> None:
         self._timer = self.loop.call_later(SWEEP_S, self._sweep)
         self.now = self.loop.time()
+        self.metrics.connections[0] = len(self.connections)
         for connection in list(self.connections):
             connection.check_deadline(self.now)
 

@@ -71,6 +71,9 @@ class EventProtocol(GuardedProtocol):
     def at_work(self) -> bool:
         return bool(self.due) or super().at_work
 
+    def may_read(self) -> bool:
+        return len(self.due) <= PIPELINE_MAX and super().may_read()
+
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.event is not None:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 import msgspec
 from msgspec import Meta
 
+from ingest.client import networks
 from ingest.segment import SEGMENT_BYTES_MAX
 
 PREFIX = "INGEST_"
@@ -31,6 +32,10 @@ class Settings(
         str,
         Meta(description="Origins whose pages may read the answers: * or a list with commas."),
     ] = "*"
+    trusted_proxies: Annotated[
+        str,
+        Meta(description="Networks whose X-Forwarded-For is believed: a list with commas."),
+    ] = ""
     segment_bytes_max: Annotated[
         int, Meta(ge=4_096, le=1 << 30, description="A segment closes at this size.")
     ] = SEGMENT_BYTES_MAX
@@ -44,6 +49,9 @@ class Settings(
         int, Meta(ge=1 << 20, description="With more than this waiting in memory: 503.")
     ] = 64 * 1024 * 1024
 
+    spool_bytes_max: Annotated[
+        int, Meta(ge=1 << 20, description="With more than this waiting in the spool: 503.")
+    ] = 16 * 1024**3
     connections_max: Annotated[
         int, Meta(ge=16, description="Per worker; above it the longest idle one is closed.")
     ] = 10_000
@@ -65,8 +73,10 @@ class Settings(
         """Raises SystemExit, with one line, for an unknown name or a bad value."""
         given = {k: v for k, v in environ.items() if k.startswith(PREFIX) or k == SHARED}
         try:
-            return msgspec.convert(given, cls, strict=False)
-        except msgspec.ValidationError as error:
+            settings = msgspec.convert(given, cls, strict=False)
+            networks(settings.trusted_proxies)
+            return settings
+        except ValueError as error:
             raise SystemExit(f"ingest: bad setting: {error}") from None
 
 

@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 
+from ingest.disk import Disk
 from ingest.event import Receipt
+from ingest.metrics import Metrics, folder_bytes
 from ingest.refusal import Refusal, Refused
 from ingest.segment import SegmentName, spool_folder, try_lock
 from ingest.settings import Settings
@@ -22,35 +23,7 @@ Done = Callable[[Refused | None], None]
 
 PROBE_BYTES = 64 * 1024
 PROBE_INTERVAL_S = 0.5
-
-
-class Disk:
-    """Every call that changes the spool's disk. A seam: tests pass one that is full, or broken."""
-
-    def create(self, path: Path) -> int:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
-
-    def write(self, fd: int, data: bytes | memoryview) -> int:
-        return os.write(fd, data)
-
-    def truncate(self, fd: int, size: int) -> None:
-        os.ftruncate(fd, size)
-
-    def sync(self, fd: int) -> None:
-        os.fdatasync(fd)
-
-    def sync_folder(self, folder: Path) -> None:
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-
-    def rename(self, source: Path, target: Path) -> None:
-        source.rename(target)
-
-    def unlink(self, path: Path) -> None:
-        path.unlink()
+READY_S = 1.0  # one probe answers all who ask within this time, so that /ready is no amplifier
 
 
 class OpenSegment:
@@ -92,12 +65,14 @@ class Spool:
     def __init__(
         self,
         settings: Settings,
+        metrics: Metrics,
         *,
         disk: Disk | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         # Fixed for the life of the process
         self._settings = settings
+        self._metrics = metrics
         self._folder = spool_folder(settings.data_dir)
         self._disk = disk or Disk()  # a seam: tests pass one that fills up
         self._clock = clock
@@ -116,10 +91,13 @@ class Spool:
         self._segment: OpenSegment | None = None
         self._seq = 0
         self._trouble: str | None = "not opened yet"
+        self._full: str | None = None  # the compactor is behind: the disk is well, but we stop
 
         # Work under way
         self._syncing = False
         self._timer: asyncio.TimerHandle | None = None
+        self._check: asyncio.Future[None] | None = None
+        self._check_until = 0.0
         self._closed = False
 
     def open(self) -> None:
@@ -128,11 +106,13 @@ class Spool:
         self._probe()
         self._segment = self._open_next()
         self._trouble = None
+        self._metrics.ready[0] = 1
         self._timer = self._loop.call_later(self._settings.sync_interval_s, self._tick)
 
     async def close(self) -> None:
         """Hand over everything that was appended; the writer cannot be used again."""
         self._closed = True
+        self._metrics.ready[0] = 0
         if self._timer:
             self._timer.cancel()
         self._flush()
@@ -144,16 +124,20 @@ class Spool:
     @property
     def trouble(self) -> str | None:
         """Why no write is accepted now, or None."""
-        return self._trouble
+        return self._trouble or self._full
 
     async def check(self) -> str | None:
         """Exercise the disk: the reason why no write can be taken now, or None."""
-        if self._trouble is None:
-            try:
-                await self._loop.run_in_executor(self._thread, self._probe)
-            except OSError as error:
-                return str(error)
-        return self._trouble
+        if self.trouble:
+            return self.trouble
+        if self._check is None or self._loop.time() > self._check_until:
+            self._check = self._loop.run_in_executor(self._thread, self._probe)
+            self._check_until = self._loop.time() + READY_S
+        try:
+            await asyncio.shield(self._check)
+        except OSError as error:
+            return str(error)
+        return self.trouble
 
     def receipt(self) -> Receipt:
         """The moment of receipt, shared by all that arrives in this turn of the event loop."""
@@ -165,8 +149,8 @@ class Spool:
     def append(self, lines: bytes, synced: bool, done: Done) -> None:
         """Append whole lines in this turn of the event loop; `done` is called once they are kept,
         or with the reason why they are not. Raises Refused when nothing can be taken now."""
-        if self._trouble:
-            raise Refused(Refusal.SPOOL_UNAVAILABLE, f"The spool takes no writes: {self._trouble}.")
+        if self._trouble or self._full:
+            raise Refused(Refusal.SPOOL_UNAVAILABLE, f"The spool takes no writes: {self.trouble}.")
         if self._pending_bytes > self._settings.pending_bytes_max:
             raise Refused(Refusal.OVERLOADED, "Too much waits to be written; try again.")
         if self._receipt is None:
@@ -206,9 +190,14 @@ class Spool:
             self._rotate(segment)
 
     def _write(self, segment: OpenSegment, data: bytes) -> None:
+        started_ns = time.perf_counter_ns()
         written = self._disk.write(segment.fd, data)
         while written < len(data):  # a short write is followed by the reason for it
             written += self._disk.write(segment.fd, memoryview(data)[written:])
+        self._metrics.write_ns.observe(time.perf_counter_ns() - started_ns)
+        self._metrics.write_events.observe(events := data.count(b"\n"))
+        self._metrics.events[0] += events
+        self._metrics.bytes[0] += len(data)
         segment.bytes_written += len(data)
         if segment.first_line_at is None:
             segment.first_line_at = self._loop.time()
@@ -236,11 +225,13 @@ class Spool:
     def _sync_now(self, segment: OpenSegment) -> None:
         if segment.sync_error:
             raise segment.sync_error
+        started_ns = time.perf_counter_ns()
         try:
             self._disk.sync(segment.fd)
         except OSError as error:
             segment.sync_error = error
             raise
+        self._metrics.sync_ns.observe(time.perf_counter_ns() - started_ns)
         if not segment.folder_synced:
             self._disk.sync_folder(self._folder)
             segment.folder_synced = True
@@ -264,6 +255,8 @@ class Spool:
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(self._settings.sync_interval_s, self._tick)
+        job = self._loop.run_in_executor(self._thread, folder_bytes, self._folder)
+        job.add_done_callback(lambda job: self._measured(job.result()))
         segment = self._segment
         if segment is None or segment.first_line_at is None:
             return
@@ -271,6 +264,16 @@ class Spool:
             self._rotate(segment)
         elif segment.bytes_written > segment.bytes_at_sync:
             self._sync(segment)
+
+    def _measured(self, spool_bytes: int) -> None:
+        limit = self._settings.spool_bytes_max
+        full = f"it holds its limit of {limit:,} bytes" if spool_bytes >= limit else None
+        if full and not self._full:
+            logger.error("the spool takes no writes: %s; is the compactor running?", full)
+        elif self._full and not full:
+            logger.warning("the spool takes writes again: it holds %d bytes", spool_bytes)
+        self._full = full
+        self._metrics.ready[0] = self.trouble is None
 
     def _rotate(self, segment: OpenSegment) -> None:
         self._retire(segment)
@@ -329,6 +332,7 @@ class Spool:
 
     def _enter_trouble(self, error: BaseException) -> None:
         self._trouble = str(error)
+        self._metrics.ready[0] = 0
         logger.error("the spool takes no writes: %s", error)
         self._recover()
 
@@ -360,6 +364,7 @@ class Spool:
                 error = again
         if error is None:
             self._trouble = None
+            self._metrics.ready[0] = self._full is None
             logger.warning("the spool takes writes again")
         else:
             self._trouble = str(error)

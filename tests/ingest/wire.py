@@ -46,8 +46,8 @@ class Worker:
 
 
 @asynccontextmanager
-async def worker(path: str, data_dir: Path, **settings) -> AsyncIterator[Worker]:
-    app = create_app(Settings(data_dir=str(data_dir), **settings))
+async def worker(path: str, data_dir: Path, disk=None, **settings) -> AsyncIterator[Worker]:
+    app = create_app(Settings(data_dir=str(data_dir), **settings), disk=disk)
     config = uvicorn.Config(app, ws="none", access_log=False)
     async with app.router.lifespan_context(app) as state:
         yield Worker(PATHS[path], config, state)

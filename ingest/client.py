@@ -1,0 +1,38 @@
+"""Who sent a request: the peer, unless a proxy that the settings trust says who it was."""
+
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+Network = IPv4Network | IPv6Network
+
+
+@lru_cache(maxsize=1)
+def networks(trusted_proxies: str) -> tuple[Network, ...]:
+    """From the setting, "10.0.0.0/8,::1". Raises ValueError."""
+    return tuple(ip_network(item.strip()) for item in trusted_proxies.split(",") if item.strip())
+
+
+def client_address(forwarded_for: str, peer: str, trusted_proxies: str) -> str:
+    """The last address of X-Forwarded-For that is not a trusted proxy's own.
+
+    Each proxy appends the address that it saw, so what stands further left is what a stranger
+    claims. Without a trusted peer, or when the header is not a list of addresses, it is the peer.
+    """
+    trusted = networks(trusted_proxies)
+    address = peer
+    for claimed in reversed(forwarded_for.split(",")):
+        if not _is_in(address, trusted):
+            break
+        try:
+            address = str(ip_address(claimed.strip()))
+        except ValueError:
+            break
+    return address
+
+
+def _is_in(address: str, trusted: tuple[Network, ...]) -> bool:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in network for network in trusted)

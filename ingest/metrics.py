@@ -1,0 +1,165 @@
+"""What ingest counts: integers in memory that its workers share, read out as Prometheus text.
+
+Each worker adds to a page of its own, a file that it maps; a scrape sums the pages of all. So the
+answer is the same whichever worker gives it, and what a killed worker had counted stays counted.
+"""
+
+import mmap
+import os
+from bisect import bisect_left
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from ingest.refusal import Refusal
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+PAGE_BYTES = 4096
+LATENCIES_NS = [int(ms * 1e6) for ms in (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 1000)]
+SIZES = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000]
+
+Cells: TypeAlias = "memoryview[int]"  # int64
+
+
+class Histogram:
+    """Counts by upper bound, and the sum, in consecutive cells."""
+
+    def __init__(self, cells: Cells, bounds: list[int]) -> None:
+        self.cells = cells
+        self.bounds = bounds
+
+    def observe(self, value: int) -> None:
+        self.cells[bisect_left(self.bounds, value)] += 1
+        self.cells[len(self.bounds) + 1] += value
+
+    def family(self, name: str, text: str, unit: float = 1) -> Metric:
+        counts = list(self.cells[:-1])
+        bounds = [f"{bound * unit:g}" for bound in self.bounds] + ["+Inf"]
+        up_to = [(bound, sum(counts[: n + 1])) for n, bound in enumerate(bounds)]
+        return HistogramMetricFamily(name, text, buckets=up_to, sum_value=self.cells[-1] * unit)
+
+
+class Page:
+    """The cells of one worker, or of their sum."""
+
+    def __init__(self, cells: Cells) -> None:
+        self._free = cells
+        self.events, self.bytes, self.connections, self.ready = (self._take(1) for _ in range(4))
+        self.refused = self._take(len(Refusal))
+        self.batch_events = Histogram(self._take(len(SIZES) + 2), SIZES)
+        self.write_events = Histogram(self._take(len(SIZES) + 2), SIZES)
+        self.write_ns = Histogram(self._take(len(LATENCIES_NS) + 2), LATENCIES_NS)
+        self.sync_ns = Histogram(self._take(len(LATENCIES_NS) + 2), LATENCIES_NS)
+
+    def _take(self, count: int) -> Cells:
+        taken, self._free = self._free[:count], self._free[count:]
+        return taken
+
+    def refuse(self, refusal: Refusal, count: int = 1) -> None:
+        self.refused[_POSITION[refusal]] += count
+
+
+_POSITION = {refusal: n for n, refusal in enumerate(Refusal)}
+
+
+class Metrics(Page, Collector):
+    """This worker's page, and the way to read all of them.
+
+    `folder` is shared by the workers of one service; without it there is only this process.
+    """
+
+    def __init__(self, folder: Path | None = None, spool: Path | None = None) -> None:
+        self._folder = folder
+        self._spool = spool
+        self._map = _map_page(folder / str(os.getpid())) if folder else mmap.mmap(-1, PAGE_BYTES)
+        super().__init__(memoryview(self._map).cast("q"))
+
+    def text(self) -> bytes:
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self)
+        return generate_latest(registry)
+
+    def collect(self) -> Iterator[Metric]:
+        everyone, alive = self._sums()
+        yield CounterMetricFamily(
+            "ingest_events", "Events written to the spool.", value=everyone.events[0]
+        )
+        yield CounterMetricFamily(
+            "ingest_bytes", "Bytes written to the spool.", value=everyone.bytes[0]
+        )
+        refused = CounterMetricFamily(
+            "ingest_refused", "Requests, or events of a batch, refused.", labels=["code"]
+        )
+        for refusal, position in _POSITION.items():
+            refused.add_metric([refusal], everyone.refused[position])
+        yield refused
+        yield everyone.batch_events.family("ingest_batch_events", "Events of a POST /events.")
+        yield everyone.write_events.family("ingest_write_events", "Events of one write(2).")
+        yield everyone.write_ns.family("ingest_write_seconds", "Time of a write(2).", 1e-9)
+        yield everyone.sync_ns.family("ingest_sync_seconds", "Time of an fdatasync(2).", 1e-9)
+        yield GaugeMetricFamily("ingest_workers", "Workers alive.", value=len(alive))
+        yield GaugeMetricFamily(
+            "ingest_workers_ready",
+            "Workers whose spool takes writes.",
+            value=sum(page.ready[0] for page in alive),
+        )
+        yield GaugeMetricFamily(
+            "ingest_connections",
+            "Connections open.",
+            value=sum(page.connections[0] for page in alive),
+        )
+        if self._spool:
+            yield GaugeMetricFamily(
+                "ingest_spool_bytes", "Bytes in the spool.", value=folder_bytes(self._spool)
+            )
+
+    def _sums(self) -> tuple[Page, list[Page]]:
+        """The sum over all workers there ever were, and the pages of those alive."""
+        pages = {os.getpid(): memoryview(self._map).cast("q")}
+        for path in self._folder.iterdir() if self._folder else ():
+            if path.name != str(os.getpid()):
+                pages[int(path.name)] = memoryview(path.read_bytes()).cast("q")
+        sums = memoryview(bytearray(PAGE_BYTES)).cast("q")
+        for cells in pages.values():
+            for n, value in enumerate(cells):
+                sums[n] += value
+        return Page(sums), [Page(cells) for pid, cells in pages.items() if _is_alive(pid)]
+
+
+def folder_bytes(folder: Path) -> int:
+    """The sizes of its files, 0 if it is not there."""
+    try:
+        with os.scandir(folder) as entries:
+            return sum(_size(entry) for entry in entries)
+    except FileNotFoundError:
+        return 0
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_size
+    except FileNotFoundError:  # closed or released in this moment
+        return 0
+
+
+def _map_page(path: Path) -> mmap.mmap:
+    with path.open("w+b") as file:
+        os.posix_fallocate(file.fileno(), 0, PAGE_BYTES)  # or a full disk would kill us later
+        return mmap.mmap(file.fileno(), PAGE_BYTES)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        return True
+    except ProcessLookupError:
+        return False
