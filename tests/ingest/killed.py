@@ -11,9 +11,11 @@ import os
 import sys
 from datetime import UTC, datetime
 
+from ingest.disk import Disk
 from ingest.event import Receipt, to_line
+from ingest.metrics import Metrics
 from ingest.settings import Settings
-from ingest.spool import Disk, Spool
+from ingest.spool import Spool
 from tests.dying import dying
 
 EVENTS = 12
@@ -32,7 +34,7 @@ async def append_all(spool: Spool) -> None:
 async def main(data_dir: str, n: int) -> None:
     # a new segment every few lines, and syncs between them
     settings = Settings(data_dir=data_dir, segment_bytes_max=600, sync_interval_s=0.001)
-    spool = Spool(settings, disk=dying(Disk, n))
+    spool = Spool(settings, Metrics(), disk=dying(Disk, n))
     spool.open()
     await append_all(spool)
     await spool.close()

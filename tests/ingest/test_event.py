@@ -197,12 +197,12 @@ GOOD = b'{"site_id":"a","event_type":"b"}'
 )
 def test_both_kinds_of_batch_are_understood(body):
     batch = to_lines(body, RECEIPT)
-    assert (len(batch.lines), batch.rejected, batch.errors) == (2, 0, [])
+    assert (batch.accepted, batch.rejected, batch.errors) == (2, 0, [])
 
 
 def test_an_invalid_event_costs_the_batch_nothing_but_itself():
     batch = to_lines(b"\n".join([GOOD, b"{", GOOD, b'{"site_id":"a"}']), RECEIPT)
-    assert len(batch.lines) == 2
+    assert batch.accepted == batch.lines.count(b"\n") == 2
     assert [(error["index"], error["code"]) for error in batch.errors] == [
         (1, "malformed_json"),
         (3, "invalid_event"),
