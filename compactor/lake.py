@@ -103,10 +103,10 @@ class Lake:
     def dates(self) -> list[date]:
         """The dates that have a folder, first to last; none when there is no lake yet."""
         try:
-            matches = [_FOLDER.fullmatch(entry.name) for entry in self.events.iterdir()]
+            days = [parse_folder(entry.name) for entry in self.events.iterdir()]
         except FileNotFoundError:
             return []
-        return sorted(date.fromisoformat(match[1]) for match in matches if match)
+        return sorted(day for day in days if day)
 
     def parts(self, day: date) -> list[Part]:
         """The parts of a date, oldest first, without those that another one supersedes."""
@@ -114,7 +114,7 @@ class Lake:
             names = [entry.name for entry in self.date_folder(day).iterdir()]
         except FileNotFoundError:
             return []
-        parts = sorted(Part(day, name) for name in names if _PART.fullmatch(name))
+        parts = sorted(part for name in names if (part := parse_part(day, name)))
         superseded = {name for part in parts for name in self.footer(part).supersedes}
         return [part for part in parts if part.name not in superseded]
 
@@ -131,6 +131,20 @@ class Lake:
             footer = msgspec.json.decode(metadata[FOOTER_KEY], type=Footer)
             self._footers[part] = footer
         return footer
+
+
+def parse_folder(name: str) -> date | None:
+    """The date of a folder of parts; None for what is not one, date=2025-02-30 say."""
+    match = _FOLDER.fullmatch(name)
+    try:
+        return date.fromisoformat(match[1]) if match else None
+    except ValueError:
+        return None
+
+
+def parse_part(day: date, name: str) -> Part | None:
+    """None for a file that is not a part."""
+    return Part(day, name) if _PART.fullmatch(name) else None
 
 
 def part_name(created_ms: int, compactor: str, seq: int) -> str:
