@@ -17,6 +17,7 @@ class Code(StrEnum):
     METHOD_NOT_ALLOWED = "method_not_allowed"
     OVERLOADED = "overloaded"
     LAKE_UNAVAILABLE = "lake_unavailable"
+    INTERNAL = "internal"  # a bug
 
 
 STATUS = {
@@ -26,6 +27,7 @@ STATUS = {
     Code.METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,
     Code.OVERLOADED: HTTPStatus.SERVICE_UNAVAILABLE,
     Code.LAKE_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    Code.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 assert STATUS.keys() == set(Code), "a code without a status"
 
@@ -36,6 +38,7 @@ _TITLE = {
     Code.METHOD_NOT_ALLOWED: "This path does not take this method",
     Code.OVERLOADED: "The question takes too long, or too many are asked at once",
     Code.LAKE_UNAVAILABLE: "The stored events cannot be read now",
+    Code.INTERNAL: "This should not have happened",
 }
 assert _TITLE.keys() == set(Code), "a code without a title"
 

@@ -1,143 +1,134 @@
-"""Questions over the lake and the spool, answered by DuckDB: exact, and fresh to the last event."""
+"""The questions, as SQL over the relation `events`: DuckDB does all of the counting."""
 
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import duckdb
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from compactor.lake import Lake, Part
-from ingest.segment import spool_folder
-from report.live import LIVE_SCHEMA, Live
+from compactor.lake import Lake
+from report.answers import Bucket, TopPath, Value
+from report.buckets import Interval, buckets, count_at_most, date_of
+from report.events import events, value_of
+from report.parameters import Breakdown, Selection, Stats, Timeseries
+from report.period import Period
 from report.problem import Code, Problem
-from report.settings import Settings
+from report.snapshot import Snapshot
+from report.zone import Stretch
 
-TRIES_MAX = (
-    5  # parts vanish when a date is consolidated: once a date, so a second try finds the new one
-)
+BUCKETS_MAX = 10_000
+LIVE_MINUTES = 5
 
-# One row per event of a site. Of events with the same site, date and event_id one counts, the one
-# that the lake has or will have: what is stored already, then what was received first.
-EVENTS = """
-    WITH stored AS (
-        SELECT date, event_type, path, user_id, event_id FROM {lake} WHERE site_id = $site
-    ), waiting AS (
-        SELECT * FROM live WHERE site_id = $site
-    ), fresh AS (
-        SELECT * FROM waiting WHERE event_id IS NULL
-        UNION ALL
-        SELECT * FROM waiting ANTI JOIN stored USING (date, event_id) WHERE event_id IS NOT NULL
-        QUALIFY row_number() OVER (PARTITION BY date, event_id ORDER BY received_at, line) = 1
-    ), events AS (
-        SELECT event_type, path, user_id FROM stored
-        UNION ALL
-        SELECT event_type, path, user_id FROM fresh
+Cursor = duckdb.DuckDBPyConnection
+Counts = dict[str, Any]
+
+TOTALS = "SELECT count(*), count(DISTINCT user_id) FROM events"
+BETWEEN = """ WHERE "timestamp" > $after AND "timestamp" <= $now"""
+TOP_PATHS = """
+    SELECT path, count(*) AS views FROM events WHERE path IS NOT NULL
+    GROUP BY path ORDER BY views DESC, path LIMIT $limit
+"""
+SERIES = """
+    SELECT {key} AS key, count(*), count(DISTINCT user_id) FROM events GROUP BY key ORDER BY key
+"""
+BREAKDOWN = """
+    , grouped AS MATERIALIZED (
+        SELECT {value} AS value, count(*) AS views, count(DISTINCT user_id) AS users
+        FROM events GROUP BY value
+    ), page AS (
+        FROM grouped ORDER BY views DESC, value NULLS LAST LIMIT $limit OFFSET $offset
     )
+    SELECT (SELECT count(*) FROM grouped), list(page ORDER BY views DESC, value NULLS LAST)
+    FROM page
 """
 
-STATS = (
-    EVENTS
-    + """
-    , views AS MATERIALIZED (
-        SELECT path, user_id FROM events WHERE event_type = 'page_view'
-    ), top AS (
-        SELECT path, count(*) AS views FROM views WHERE path IS NOT NULL
-        GROUP BY path ORDER BY views DESC, path LIMIT $limit
+
+def stats(lake: Lake, cursor: Cursor, snapshot: Snapshot, asked: Stats) -> Counts:
+    """Views and distinct users, and the most viewed paths, ties by path."""
+    selected = events(lake, snapshot, asked)
+    [(views, users)] = selected.ask(cursor, TOTALS)
+    top = selected.ask(cursor, TOP_PATHS, limit=asked.limit) if views else []
+    return {
+        "total_views": views,
+        "unique_users": users,
+        "top_paths": [TopPath(*row) for row in top],
+    }
+
+
+def timeseries(lake: Lake, cursor: Cursor, snapshot: Snapshot, asked: Timeseries) -> list[Bucket]:
+    """Views and users of every bucket of the period; where it is open, from or to the events."""
+    selected = events(lake, snapshot, asked)
+    series = SERIES.format(key=_key(asked.interval, selected.over))
+    found = {key: counts for key, *counts in selected.ask(cursor, series)}
+    period = _closed(asked, found)
+    if period is None:
+        return []
+    refuse_too_many(asked.interval, period)
+    rows = []
+    for bucket, start in buckets(asked.interval, period):
+        views, users = found.get(bucket, (0, 0))
+        rows.append(Bucket(start, views, users))
+    return rows
+
+
+def _closed(asked: Timeseries, found: dict[int, Any]) -> Period | None:
+    """The period with both ends: where one is open, there the events are."""
+    first, last, zone = asked.period.first, asked.period.last, asked.tz
+    if first and last:
+        return asked.period
+    if not found:
+        return None
+    first = first or date_of(asked.interval, min(found), zone)
+    last = last or date_of(asked.interval, max(found), zone)
+    return Period(first, last, zone)
+
+
+def _key(interval: Interval, over: Sequence[Stretch]) -> str:
+    """The SQL for a bucket's key, see report.buckets. Has no text of a request in it."""
+    offset = _offset(over)
+    local = f"""make_timestamp(epoch_us("timestamp") + {offset})"""
+    key = f"epoch_us(date_trunc('{interval}', {local}))"
+    return f"{key} - {offset}" if interval == "hour" else key
+
+
+def _offset(over: Sequence[Stretch]) -> str:
+    if len(over) < 2:
+        return str(over[0].offset) if over else "0"
+    cases = (
+        f"""WHEN epoch_us("timestamp") < {each.end} THEN {each.offset}""" for each in over[:-1]
     )
-    SELECT count(*), count(DISTINCT user_id),
-           (SELECT list({{'path': path, 'views': views}} ORDER BY views DESC, path) FROM top)
-    FROM views
-"""
-)
+    return f"CASE {' '.join(cases)} ELSE {over[-1].offset} END"
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """UTC dates, both ends included; None is an open end."""
-
-    first: date | None = None
-    last: date | None = None
-
-    def __contains__(self, day: date) -> bool:
-        return (self.first is None or day >= self.first) and (self.last is None or day <= self.last)
-
-
-class Reports:
-    """Answers questions about one data folder. `stats` may be called from several threads."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._lake = Lake(settings.data_dir)
-        self._live = Live(spool_folder(settings.data_dir))
-        self._database = connect(settings)
-
-    def cursor(self) -> duckdb.DuckDBPyConnection:
-        """What one question runs on; `interrupt()` on it ends the question."""
-        return self._database.cursor()
-
-    def stats(
-        self, cursor: duckdb.DuckDBPyConnection, site: str, span: Span, limit: int = 10
-    ) -> dict[str, Any]:
-        """Views and distinct users of page_view events, and the most viewed paths, ties by path."""
-        views, users, paths = self._fetch_one(cursor, STATS, span, site=site, limit=limit)
-        return {"total_views": views, "unique_users": users, "top_paths": paths or []}
-
-    def close(self) -> None:
-        self._live.close()
-        self._database.close()
-
-    def _fetch_one(
-        self, cursor: duckdb.DuckDBPyConnection, sql: str, span: Span, **parameters: Any
-    ) -> tuple[Any, ...]:
-        for _ in range(TRIES_MAX):
-            try:
-                parts, live = self._snapshot(span)
-                cursor.register("live", live)
-                if parts:
-                    parameters["parts"] = [str(self._lake.path(part)) for part in parts]
-                lake = (
-                    "read_parquet($parts, hive_partitioning = true)"
-                    if parts
-                    else "(FROM live LIMIT 0)"
-                )
-                row = cursor.execute(sql.format(lake=lake), parameters).fetchone()
-                assert row is not None  # an aggregate has a row
-                return row
-            except (FileNotFoundError, duckdb.IOException) as error:
-                trouble = error
-        raise Problem(Code.LAKE_UNAVAILABLE, "Parts of the lake cannot be read.") from trouble
-
-    def _snapshot(self, span: Span) -> tuple[list[Part], pa.Table]:
-        """Parts and rows of the span that together hold each event once.
-
-        The spool first: a segment that is no longer listed was released before, so its parts
-        are there. A segment that a part names is left out for the date of that part.
-        """
-        segments = self._live.refresh()
-        parts = [
-            part for day in self._lake.dates() if day in span for part in self._lake.parts(day)
-        ]
-        for part in parts:
-            for id in self._lake.footer(part).segments.keys() & segments.keys():
-                rows = segments[id]
-                segments[id] = rows.filter(pc.not_equal(rows["date"], pa.scalar(part.date)))
-        live = pa.concat_tables(segments.values()) if segments else LIVE_SCHEMA.empty_table()
-        return parts, live.filter(_within(span, live["date"]))
+def refuse_too_many(interval: Interval, period: Period) -> None:
+    """Raises Problem. A period with an open end is let pass."""
+    if not (period.first and period.last):
+        return
+    if count_at_most(interval, period.first, period.last) > BUCKETS_MAX:
+        raise Problem(
+            Code.BAD_PARAMETER,
+            f"More than {BUCKETS_MAX:,} buckets; ask for a longer interval or fewer dates.",
+        )
 
 
-def _within(span: Span, dates: pa.ChunkedArray) -> pa.ChunkedArray:
-    first = pa.scalar(span.first or date.min, pa.date32())
-    last = pa.scalar(span.last or date.max, pa.date32())
-    return pc.and_(pc.greater_equal(dates, first), pc.less_equal(dates, last))
+def breakdown(lake: Lake, cursor: Cursor, snapshot: Snapshot, asked: Breakdown) -> Counts:
+    """Views and distinct users by value, most views first, ties by value; null: without one."""
+    selected = events(lake, snapshot, asked)
+    pointer: dict[str, Any] = {}
+    query = BREAKDOWN.format(value=value_of(asked.by, pointer))
+    [(total, rows)] = selected.ask(cursor, query, limit=asked.limit, offset=asked.offset, **pointer)
+    return {"total": total, "rows": [Value(**row) for row in rows or []]}
 
 
-def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
-    """An empty database in memory that can read the data folder and nothing else."""
-    database = duckdb.connect(":memory:")
-    database.execute("SET threads = $n", {"n": settings.threads})
-    database.execute(f"SET memory_limit = '{settings.memory_bytes_max}B'")
-    database.execute("SET allowed_directories = $folders", {"folders": [settings.data_dir]})
-    database.execute("SET enable_external_access = false")
-    database.execute("SET lock_configuration = true")
-    return database
+def live(
+    lake: Lake,
+    cursor: Cursor,
+    snapshot: Snapshot,
+    asked: Selection,
+    after: datetime,
+    now: datetime,
+) -> Counts:
+    """Views and users after one instant, up to the other. `asked` has their dates."""
+    selected = events(lake, snapshot, asked)
+    [(views, users)] = selected.ask(cursor, TOTALS + BETWEEN, after=after, now=now)
+    return {"views": views, "users": users}

@@ -1,6 +1,7 @@
 """The settings of report: environment variables, read once into one frozen struct."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Self
 
 import msgspec
@@ -8,6 +9,9 @@ from msgspec import Meta
 
 PREFIX = "REPORT_"
 SHARED = "DATA_DIR"
+GLOB = "*?[]{}"  # DuckDB would look for other files than the one that is meant
+REST_BYTES = 256 << 20  # Python, Arrow, and what DuckDB does not count
+QUERY_BYTES_MIN = 128 << 20
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -26,14 +30,41 @@ class Settings(
     ] = ""
     threads: Annotated[int, Meta(ge=1, le=256, description="DuckDB's threads.")] = 2
     memory_bytes_max: Annotated[
-        int, Meta(ge=64 << 20, description="DuckDB's memory; beyond it, queries spill to disk.")
+        int,
+        Meta(ge=512 << 20, description="For the process: queries, the spool's rows and the rest."),
     ] = 1 << 30
+    live_bytes_max: Annotated[
+        int,
+        Meta(ge=1 << 16, description="Rows of the spool kept in memory; more go to files."),
+    ] = 128 << 20
+    temp_bytes_max: Annotated[
+        int, Meta(ge=1 << 20, description="What queries may put into DATA_DIR/tmp.")
+    ] = 8 << 30
     queries_max: Annotated[
         int, Meta(ge=1, le=256, description="Queries that run at once; more wait their turn.")
     ] = 4
+    waiting_max: Annotated[
+        int, Meta(ge=1, description="Queries that wait their turn; more are refused: 503.")
+    ] = 256
     query_s_max: Annotated[
         float, Meta(gt=0, description="A query is interrupted after this long: 503.")
     ] = 30.0
+    exports_max: Annotated[
+        int, Meta(ge=1, le=64, description="Exports that run at once; more are refused: 503.")
+    ] = 2
+    export_stall_s_max: Annotated[
+        float, Meta(gt=0, description="An export ends when its reader takes nothing for so long.")
+    ] = 60.0
+
+    @property
+    def data_folder(self) -> Path:
+        """Absolute: DuckDB compares paths as texts."""
+        return Path(self.data_dir).absolute()
+
+    @property
+    def query_bytes_max(self) -> int:
+        """DuckDB's share of the memory: beyond it, queries spill to disk."""
+        return max(self.memory_bytes_max - REST_BYTES - 2 * self.live_bytes_max, QUERY_BYTES_MIN)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -43,6 +74,10 @@ class Settings(
             settings = msgspec.convert(given, cls, strict=False)
         except msgspec.ValidationError as error:
             raise SystemExit(f"report: bad setting: {error}") from None
+        if any(character in str(settings.data_folder) for character in GLOB):
+            raise SystemExit(
+                f"report: DATA_DIR {settings.data_dir!r} has one of {GLOB} in its path"
+            )
         if settings.host not in LOOPBACK and not settings.token:
             raise SystemExit(f"report: REPORT_HOST {settings.host} needs a REPORT_TOKEN")
         return settings

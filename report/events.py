@@ -1,0 +1,202 @@
+"""The one place that says what an event is: the SQL relation `events` of a selection."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from compactor.lake import Lake
+from report.parameters import Selection
+from report.period import Period
+from report.snapshot import Snapshot
+from report.zone import DAY_US, Stretch, midnight, stretches, to_datetime
+
+# One row per event of a site. Of events with the same site, date and event_id one counts, the one
+# that the lake has or will have: what is stored already, then what was received first.
+EVENTS = """
+    WITH waiting AS NOT MATERIALIZED (
+        {waiting}
+    ), fresh AS NOT MATERIALIZED (
+        {fresh}
+    ), events AS NOT MATERIALIZED (
+        SELECT {columns} FROM {stored} WHERE {of_site} {conditions}
+        UNION ALL
+        SELECT {columns} FROM fresh WHERE true {conditions}
+    )
+"""
+UNIQUE = """
+        SELECT * FROM waiting WHERE event_id IS NULL
+        UNION ALL
+        SELECT * FROM waiting ANTI JOIN (
+            SELECT site_id, date, event_id FROM {known} WHERE {of_site}
+        ) USING (site_id, date, event_id) WHERE event_id IS NOT NULL
+        QUALIFY row_number() OVER (
+            PARTITION BY site_id, date, event_id ORDER BY received_at, segment, line
+        ) = 1
+"""
+SPILLED = """
+        UNION ALL
+        SELECT * FROM read_parquet($spilled, hive_partitioning = false)
+        WHERE {of_site} AND date BETWEEN $first AND $last AND (segment, date) NOT IN (
+            SELECT unnest($covered_segments::VARCHAR[]), unnest($covered_dates::DATE[])
+        )
+"""
+COLUMNS = 'site_id, event_type, path, user_id, "timestamp", event_id, referrer, props, received_at'
+NOTHING = "(FROM live LIMIT 0)"
+HOST = r"""nullif(lower(regexp_extract(
+    referrer, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:]*)', 1)), '')"""
+FIELDS = {
+    "path": "path",
+    "referrer": "nullif(referrer, '')",
+    "referrer_host": HOST,
+    "event_type": "event_type",
+    "user_id": "user_id",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """`sql` defines the relation `events`, for a query to go on with; `parameters` are bound."""
+
+    sql: str
+    parameters: dict[str, Any]
+    live: pa.Table
+    over: list[Stretch]  # the offsets of the zone, from the first event to the last
+
+    def ask(
+        self, cursor: duckdb.DuckDBPyConnection, query: str, **more: Any
+    ) -> list[tuple[Any, ...]]:
+        with self._live_in(cursor):
+            return cursor.execute(self.sql + query, self.parameters | more).fetchall()
+
+    def stream(
+        self, cursor: duckdb.DuckDBPyConnection, query: str, batch_rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        with self._live_in(cursor):
+            # not execute(): that has the whole result in memory
+            result = cursor.sql(self.sql + query, params=self.parameters)
+            yield from result.to_arrow_reader(batch_rows)
+
+    @contextmanager
+    def _live_in(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        cursor.register("live", self.live)
+        try:
+            yield
+        finally:
+            cursor.unregister("live")
+
+
+def events(lake: Lake, snapshot: Snapshot, asked: Selection) -> Events:
+    """The events that are asked for, of those in the snapshot."""
+    over = _stretches(snapshot, asked.period)
+    parameters: dict[str, Any] = {"site": asked.site_id}
+    conditions = [
+        *_fields(asked, parameters),
+        *_times(snapshot, asked.period, over, parameters),
+    ]
+    paths = [str(lake.path(part)) for part in snapshot.parts]
+    stored = _files("parts", paths, parameters)
+    return _define(lake, snapshot, "site_id = $site", stored, conditions, parameters, over)
+
+
+def waiting(lake: Lake, snapshot: Snapshot) -> Events:
+    """Of all sites: `waiting`, what no part holds yet, and `fresh`, that without repetitions."""
+    return _define(lake, snapshot, "true", NOTHING, [], {}, [])
+
+
+def _define(
+    lake: Lake,
+    snapshot: Snapshot,
+    of_site: str,
+    stored: str,
+    conditions: Sequence[str],
+    parameters: dict[str, Any],
+    over: list[Stretch],
+) -> Events:
+    rows = "SELECT * FROM live"
+    if snapshot.spilled:
+        rows += _spilled(snapshot, parameters).format(of_site=of_site)
+    sql = EVENTS.format(
+        waiting=rows,
+        fresh=_fresh(lake, snapshot, of_site, parameters),
+        stored=stored,
+        of_site=of_site,
+        columns=COLUMNS,
+        conditions="".join(f" AND {condition}" for condition in conditions),
+    )
+    return Events(sql, parameters, snapshot.live, over)
+
+
+def value_of(by: str, parameters: dict[str, Any]) -> str:
+    """The SQL for what a breakdown counts by."""
+    if not by.startswith("props."):
+        return FIELDS[by]
+    key = by.removeprefix("props.").replace("~", "~0").replace("/", "~1")
+    parameters["pointer"] = "/" + key  # RFC 6901: unlike JSONPath it has no wildcards
+    return "json_extract_string(props, $pointer)"
+
+
+def _fields(asked: Selection, parameters: dict[str, Any]) -> Iterator[str]:
+    if asked.types:
+        parameters["event_type"] = asked.types
+        yield "event_type = $event_type"
+    for name in ("path", "referrer", "referrer_host", "user_id"):
+        wanted = getattr(asked, name)
+        if wanted == "":
+            yield f"{FIELDS[name]} IS NULL"
+        elif wanted:
+            parameters[name] = wanted
+            yield f"{FIELDS[name]} = ${name}"
+
+
+def _stretches(snapshot: Snapshot, period: Period) -> list[Stretch]:
+    held = snapshot.dates
+    if held.first is None or held.last is None:
+        return []
+    return stretches(period.zone, midnight(held.first), midnight(held.last) + DAY_US)
+
+
+def _times(
+    snapshot: Snapshot, period: Period, over: Sequence[Stretch], parameters: dict[str, Any]
+) -> Iterator[str]:
+    """None where whole UTC dates are asked for: parts and rows are chosen by date already."""
+    if period.zone == "UTC" or not (period.first or period.last):
+        return
+    either = []
+    for n, (start, end) in enumerate(period.intervals(over)):
+        parameters |= {f"start_{n}": to_datetime(start), f"end_{n}": to_datetime(end)}
+        either.append(f'("timestamp" >= $start_{n} AND "timestamp" < $end_{n})')
+    yield f"({' OR '.join(either)})" if either else "false"
+
+
+def _fresh(lake: Lake, snapshot: Snapshot, of_site: str, parameters: dict[str, Any]) -> str:
+    """Only event_ids can repeat, and only within a date."""
+    dates: set[date] = set().union(*(each.dates for each in snapshot.spilled))
+    named = snapshot.live.filter(pc.is_valid(snapshot.live["event_id"]))
+    dates.update(pc.unique(named["date"]).to_pylist())
+    if not dates:
+        return "SELECT * FROM waiting"
+    paths = [str(lake.path(part)) for part in snapshot.parts if part.date in dates]
+    return UNIQUE.format(known=_files("known", paths, parameters, hive="true"), of_site=of_site)
+
+
+def _spilled(snapshot: Snapshot, parameters: dict[str, Any]) -> str:
+    pairs = [(id, day) for id, days in snapshot.covered.items() for day in days]
+    parameters["first"] = snapshot.asked.first or date.min
+    parameters["last"] = snapshot.asked.last or date.max
+    parameters["spilled"] = [str(each.path) for each in snapshot.spilled]
+    parameters["covered_segments"] = [id for id, _ in pairs]
+    parameters["covered_dates"] = [day for _, day in pairs]
+    return SPILLED
+
+
+def _files(name: str, paths: list[str], parameters: dict[str, Any], hive: str = "false") -> str:
+    if not paths:
+        return NOTHING
+    parameters[name] = paths
+    return f"read_parquet(${name}, hive_partitioning = {hive})"

@@ -1,0 +1,95 @@
+"""/openapi.json, made of the structs that decode the questions and hold the answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from report import answers
+from report.problem import STATUS, Code
+
+PROBLEM = "application/problem+json"
+NO_CONTROL = r"^[^\x00-\x1F\x7F]*$"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One path: what it takes, and what it answers."""
+
+    path: str
+    summary: str
+    takes: type[Struct]
+    answers: type[Struct] | None  # as JSON
+    other_types: tuple[str, ...] = ()
+    is_cached: bool = True  # by ETag
+    is_open: bool = False  # to who has no token
+    asks: bool = True  # a query, which may fail
+
+
+def document(resources: Sequence[Resource], with_token: bool) -> dict[str, Any]:
+    """OpenAPI 3.1."""
+    kinds = [resource.answers for resource in resources if resource.answers]
+    _, schemas = msgspec.json.schema_components(
+        [*kinds, answers.Problem], ref_template="#/components/schemas/{name}"
+    )
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Footfall report", "version": "1"},
+        "paths": {each.path: {"get": _operation(each, with_token)} for each in resources},
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(resource: Resource, with_token: bool) -> dict[str, Any]:
+    asks_token = with_token and not resource.is_open
+    return {
+        "operationId": resource.path.strip("/").replace("/", "_").replace(".", "_"),
+        "summary": resource.summary,
+        "parameters": list(_parameters(resource.takes)),
+        "responses": _responses(resource, asks_token),
+    } | ({"security": [{"token": []}]} if asks_token else {})
+
+
+def _parameters(takes: type[Struct]) -> Any:
+    _, components = msgspec.json.schema_components([takes])
+    [schema] = components.values()
+    for name, described in schema["properties"].items():
+        described = dict(described)
+        if described.get("type") == "string" and not {"format", "pattern"} & described.keys():
+            described["pattern"] = NO_CONTROL
+        yield {
+            "name": name,
+            "in": "query",
+            "required": name in schema.get("required", ()),
+            "description": described.pop("description", ""),
+            "schema": described,
+        }
+
+
+def _responses(resource: Resource, asks_token: bool) -> dict[str, Any]:
+    content: dict[str, Any] = {media: {} for media in resource.other_types}
+    if resource.answers:
+        schema = {"$ref": f"#/components/schemas/{resource.answers.__name__}"}
+        content = {"application/json": {"schema": schema}, **content}
+    responses: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
+    if resource.is_cached:
+        responses["304"] = {"description": "What If-None-Match names is still the answer."}
+    refuses = [Code.BAD_PARAMETER, Code.METHOD_NOT_ALLOWED]
+    if resource.asks:
+        refuses.append(Code.OVERLOADED)
+    if asks_token:
+        refuses.append(Code.UNAUTHORIZED)
+    for code in refuses:
+        responses[str(int(STATUS[code]))] = _refusal(STATUS[code])
+    return responses
+
+
+def _refusal(status: HTTPStatus) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": status.phrase, "content": {PROBLEM: {"schema": schema}}}

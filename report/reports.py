@@ -1,0 +1,49 @@
+"""Everything that an answer is made of, opened together and closed together."""
+
+from anyio import CapacityLimiter
+
+from compactor.lake import Lake
+from ingest.segment import spool_folder
+from report.cache import Cache
+from report.census import Census
+from report.database import connect
+from report.ledger import Ledger
+from report.live import Live
+from report.metrics import Metrics
+from report.parts import Parts
+from report.pool import Pool
+from report.scratch import Scratch
+from report.settings import Settings
+from report.snapshot import Snapshots
+
+ANSWERS_BYTES_MAX = 32 << 20
+SNAPSHOTS_AT_ONCE = 8
+
+
+class Reports:
+    """Of one data folder."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises OSError when the data folder does not take files."""
+        self.settings = settings
+        self.scratch = Scratch(settings.data_folder)
+        self.lake = Lake(settings.data_folder)
+        self.parts = Parts(self.lake)
+        self.live = Live(
+            spool_folder(settings.data_folder), settings.live_bytes_max, self.scratch.folder
+        )
+        self.snapshots = Snapshots(self.live, self.parts)
+        self.snapshot_places = CapacityLimiter(SNAPSHOTS_AT_ONCE)
+        self.export_places = CapacityLimiter(settings.exports_max)
+        self.database = connect(settings, self.scratch.folder)
+        self.pool = Pool(settings, self.database)
+        self.census = Census(self.lake)
+        self.ledger = Ledger(self.lake, self.parts, self.census)
+        self.cache = Cache(ANSWERS_BYTES_MAX)
+        self.metrics = Metrics(self.live)
+
+    async def close(self) -> None:
+        await self.pool.close()
+        self.database.close()
+        self.live.close()
+        self.scratch.close()
