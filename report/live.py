@@ -36,7 +36,7 @@ class LiveSegment:
         size = os.fstat(self._fd).st_size
         if size < self.waiting.bytes:
             self._start_again()
-        while self._take(size):
+        while self.waiting.bytes < size and self._take(size):
             after_each()
         if closed:
             self._complete = True

@@ -2,17 +2,18 @@
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from report.live import Live
+from report.pool import Pool
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class Metrics:
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, pool: Pool) -> None:
         self._registry = CollectorRegistry()
         self.requests = Counter(
             "report_requests",
@@ -33,6 +34,8 @@ class Metrics:
             ["how"],
             registry=self._registry,
         )
+        running = Gauge("report_queries_running", "Queries that run now.", registry=self._registry)
+        running.set_function(lambda: pool.running)
         self._registry.register(_Spool(live))
 
     def text(self) -> bytes:

@@ -18,6 +18,8 @@ Answer = TypeVar("Answer")
 Cursor = duckdb.DuckDBPyConnection
 
 SMALL_ROWS = 4_000_000  # a question that has more to look through is a heavy one
+# What DuckDB raises for the bytes of a damaged part: the base class itself too, but no other of it
+DAMAGE = (duckdb.InvalidInputException, duckdb.Error)
 INTERRUPT_AGAIN_S = 0.02  # an interrupt that comes between two queries of a question is lost
 
 
@@ -60,6 +62,10 @@ class Pool:
             finally:
                 self._busy.remove(cursor)
                 self._idle.append(cursor)
+
+    @property
+    def running(self) -> int:
+        return len(self._busy)
 
     async def close(self) -> None:
         """End what still runs."""
@@ -110,9 +116,9 @@ class Pool:
                 return Problem(Code.OVERLOADED, "It needs more memory than there is.")
             case duckdb.IOException() | FileNotFoundError():
                 return Vanished(str(error))
-            case duckdb.InvalidInputException():
-                logger.error("the lake is damaged: %s", error)
-                return Problem(Code.LAKE_UNAVAILABLE, "A part of the lake is damaged.")
+        if type(error) in DAMAGE:
+            logger.error("the lake is damaged: %s", error)
+            return Problem(Code.LAKE_UNAVAILABLE, "A part of the lake is damaged.")
         return error
 
     def _too_long(self) -> Problem:

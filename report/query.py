@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from math import inf
 from typing import Any
 
 import duckdb
@@ -64,11 +65,13 @@ def timeseries(lake: Lake, cursor: Cursor, snapshot: Snapshot, asked: Timeseries
     if period is None:
         return []
     refuse_too_many(asked.interval, period)
-    rows = []
-    for bucket, start in buckets(asked.interval, period):
-        views, users = found.get(bucket, (0, 0))
-        rows.append(Bucket(start, views, users))
-    return rows
+    earliest = min(found) if asked.period.first is None else -inf
+    latest = max(found) if asked.period.last is None else inf
+    return [
+        Bucket(start, *found.get(key, (0, 0)))
+        for key, start in buckets(asked.interval, period)
+        if earliest <= key <= latest
+    ]
 
 
 def _closed(asked: Timeseries, found: dict[int, Any]) -> Period | None:

@@ -40,7 +40,7 @@ class Reports:
         self.census = Census(self.lake)
         self.ledger = Ledger(self.lake, self.parts, self.census)
         self.cache = Cache(ANSWERS_BYTES_MAX)
-        self.metrics = Metrics(self.live)
+        self.metrics = Metrics(self.live, self.pool)
 
     async def close(self) -> None:
         await self.pool.close()

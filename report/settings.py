@@ -35,7 +35,7 @@ class Settings(
     ] = 1 << 30
     live_bytes_max: Annotated[
         int,
-        Meta(ge=1 << 16, description="Rows of the spool kept in memory; more go to files."),
+        Meta(ge=0, description="Rows of the spool kept in memory; more go to files."),
     ] = 128 << 20
     temp_bytes_max: Annotated[
         int, Meta(ge=1 << 20, description="What queries may put into DATA_DIR/tmp.")

@@ -1,0 +1,173 @@
+"""The lake as report finds it: missing, foreign, torn, damaged, or changing under a question."""
+
+import os
+import shutil
+from datetime import date, timedelta
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from compactor.lake import Lake
+from report.parts import Parts
+from report.period import Dates
+from tests.report.holding import NOW, Folder, asking, event, figures
+
+
+def views(client, **asked):
+    return figures(client, "/stats", site_id="blog", **asked)["total_views"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Folder(tmp_path)
+
+
+def date_folder(folder, day=NOW):
+    return folder.path / "lake" / "events" / f"date={day:%Y-%m-%d}"
+
+
+def test_a_lake_that_is_written_for_the_first_time_is_seen(folder):
+    shutil.rmtree(folder.spool)
+    with asking(folder.path) as client:
+        assert views(client) == 0
+        assert client.get("/ready").status_code == 200
+        assert figures(client, "/ledger")["accepted"] == 0
+        assert figures(client, "/sites")["rows"] == []
+        folder.spool.mkdir()
+        folder.holds(event())
+        assert views(client) == views(client, date="2025-11-12") == 1
+
+
+FOREIGN = {
+    "notes.txt": b"hello",
+    "0000000000001-bbbbbbbb-000001.parquet": b"",
+    "0000000000002-bbbbbbbb-000001.parquet": b"PAR1" + b"\xff" * 100 + b"PAR1",
+    "0000000000003-bbbbbbbb-000001.parquet": None,  # Parquet, and not ours
+}
+
+
+def test_what_is_no_part_is_named_and_does_no_harm(folder, caplog):
+    folder.holds(event())
+    for name, content in FOREIGN.items():
+        path = date_folder(folder) / name
+        if content is None:
+            pq.write_table(pa.table({"a": [1]}), path)
+        else:
+            path.write_bytes(content)
+    torn = next(date_folder(folder).glob("*-000001.parquet"))
+    whole = next(path for path in date_folder(folder).iterdir() if path.name not in FOREIGN)
+    (date_folder(folder) / "0000000000004-bbbbbbbb-000001.parquet").write_bytes(
+        whole.read_bytes()[:-40]
+    )
+    (folder.path / "lake" / "events" / "date=2025-02-30").mkdir()
+    (date_folder(folder) / "0000000000005-bbbbbbbb-000001.parquet").mkdir()
+    assert torn
+    with asking(folder.path) as client:
+        for _ in range(3):
+            assert views(client) == views(client, date="2025-11-12") == 1
+            assert figures(client, "/ledger")["balanced"]
+        foreign = {each["file"] for each in client.get("/ready").json()["foreign"]}
+        day = "date=2025-11-12/"
+        assert {day + name for name in FOREIGN} < foreign
+        assert day + "0000000000004-bbbbbbbb-000001.parquet" in foreign
+        assert "date=2025-02-30" in foreign
+        for name in foreign:
+            assert sum(name in record.message for record in caplog.records) == 1
+        (date_folder(folder) / "notes.txt").unlink()
+        assert day + "notes.txt" not in str(client.get("/ready").json())
+
+
+def test_a_part_with_a_damaged_page_is_not_silently_left_out(folder):
+    folder.holds(*(event(path=f"/{n}") for n in range(1_000)))
+    [part] = date_folder(folder).iterdir()
+    content = bytearray(part.read_bytes())
+    content[4 : len(content) // 2] = os.urandom(len(content) // 2 - 4)
+    part.write_bytes(content)
+    with asking(folder.path) as client:
+        told = client.get("/stats?site_id=blog")
+        assert (told.status_code, told.json()["code"]) == (503, "lake_unavailable")
+        assert client.get("/health").status_code == 200
+
+
+def test_a_part_that_cannot_be_read_is_not_silently_left_out(folder, monkeypatch):
+    folder.holds(event())
+    [part] = date_folder(folder).iterdir()
+    part.rename(part.with_name("x"))
+    part.symlink_to(part.name)  # whoever opens it gets ELOOP
+    with asking(folder.path) as client:
+        told = client.get("/stats?site_id=blog")
+        assert (told.status_code, told.json()["code"]) == (503, "lake_unavailable")
+
+
+def consolidate(folder, day):
+    """Exchange a date's folder for one with another part of the same rows, as a consolidation."""
+    source = date_folder(folder, day)
+    [part] = source.iterdir()
+    target = source.with_name("staged")
+    target.mkdir()
+    created, rest = part.name.split("-", 1)
+    shutil.copy(part, target / f"{int(created) + 1:013d}-{rest}")
+    old = folder.path / f"old-{created}"
+    source.rename(old)
+    target.rename(source)
+    shutil.rmtree(old)
+
+
+def test_parts_that_vanish_between_two_questions_or_within_one_change_nothing(folder, monkeypatch):
+    days = [NOW - timedelta(days=n) for n in range(3)]
+    folder.holds(*(event(day) for day in days))
+    with asking(folder.path) as client:
+        take = Parts.of
+        vanish = [days[0], days[1]]
+
+        def of(parts, dates):
+            found = take(parts, dates)
+            if vanish:
+                consolidate(folder, vanish.pop())  # listed, and gone when DuckDB opens it
+            return found
+
+        monkeypatch.setattr(Parts, "of", of)
+        assert views(client) == 3
+        assert vanish == []
+        consolidate(folder, days[2])
+        assert views(client) == 3
+
+
+def test_an_export_is_what_there_was_when_it_began(folder):
+    days = [NOW - timedelta(days=n) for n in range(3)]
+    folder.holds(*(event(day) for day in days))
+    with asking(folder.path) as client:
+        from report import export
+
+        batches = export._batches
+        with pytest.MonkeyPatch.context() as patch:
+
+            def after_retention(*arguments):
+                shutil.rmtree(folder.path / "lake")
+                yield from batches(*arguments)
+
+            patch.setattr(export, "_batches", after_retention)
+            assert len(client.get("/export?site_id=blog").content.splitlines()) == 3
+        assert list((folder.path / "tmp").glob("*/export-*")) == []
+
+
+def test_listings_follow_every_change_of_a_folder(folder):
+    parts = Parts(Lake(folder.path))
+    day = NOW.date()
+    for expected in range(1, 6):
+        folder.holds(event())
+        assert len(parts.of(Dates())) == len(parts.of(Dates(day, day))) == expected
+    [*_, newest] = sorted(date_folder(folder).iterdir())
+    newest.unlink()
+    assert len(parts.of(Dates())) == 4
+
+
+def test_a_listing_is_kept_while_its_folder_rests(folder, monkeypatch):
+    folder.holds(event())
+    os.utime(date_folder(folder), (1, 1))
+    parts = Parts(Lake(folder.path))
+    day = Dates(date(2025, 11, 12), date(2025, 11, 12))
+    found = parts.of(day)
+    monkeypatch.setattr(os, "listdir", lambda path: pytest.fail("listed again"))
+    assert parts.of(day) == found

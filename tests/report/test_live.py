@@ -1,0 +1,123 @@
+"""The spool, followed: bytes read once, bounded memory, and nothing left out."""
+
+import os
+import threading
+from datetime import timedelta
+
+from ingest.segment import CLOSED, OPEN
+from report.live import Live
+from tests.report.holding import NOW, Folder, asking, event, figures, line
+
+
+def views(client):
+    return figures(client, "/stats", site_id="blog")["total_views"]
+
+
+def test_each_byte_of_the_spool_is_read_once(tmp_path, monkeypatch):
+    folder = Folder(tmp_path)
+    name = folder.segment([line(event())] * 10, OPEN)
+    read = []
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda *args: read.append(args) or pread(*args))
+    with asking(tmp_path) as client, (folder.spool / str(name)).open("ab") as file:
+        for n in range(20):
+            assert views(client) == 10 + n
+            file.write(line(event()))
+            file.flush()
+    starts = [offset for _, _, offset in read]
+    assert sum(size for _, size, _ in read) == len(line(event())) * 29
+    assert len(starts) == len(set(starts))
+
+
+def test_a_line_counts_once_it_is_whole(tmp_path):
+    folder = Folder(tmp_path)
+    whole = line(event())
+    name = folder.segment([whole, whole[:20]], OPEN)
+    with asking(tmp_path) as client, (folder.spool / str(name)).open("ab") as file:
+        assert views(client) == 1
+        file.write(whole[20:])
+        file.flush()
+        assert views(client) == 2
+
+
+def test_a_write_that_was_cut_back_does_not_count(tmp_path):
+    folder = Folder(tmp_path)
+    name = folder.segment([line(event())] * 3, OPEN)
+    with asking(tmp_path) as client:
+        assert views(client) == 3
+        os.truncate(folder.spool / str(name), len(line(event())))
+        assert views(client) == 1
+
+
+def test_a_damaged_line_costs_that_line_and_is_in_the_ledger(tmp_path):
+    folder = Folder(tmp_path)
+    good = line(event())
+    damaged = [b"\n", b"{}\n", good[:-1] + good, b'{"a":\n', b"\xff\n", b"[" * 100_000 + b"\n"]
+    huge = [b"x" * (3 << 20) + b"\n"]
+    name = folder.segment([good, *damaged, good, *huge, good])
+    with asking(tmp_path) as client:
+        assert views(client) == 3
+        ledger = figures(client, "/ledger")
+        assert (ledger["accepted"], ledger["spool"], ledger["balanced"]) == (10, 10, True)
+        folder.compact(name)
+        assert views(client) == 3
+        ledger = figures(client, "/ledger")
+        assert (ledger["accepted"], ledger["lake"], ledger["quarantined"]) == (10, 3, 7)
+        assert ledger["balanced"] and ledger["lag_bytes"] == 0 and ledger["lag_s"] == 0
+
+
+def test_a_backlog_beyond_the_bound_is_answered_from_disk_and_counts_in_full(tmp_path):
+    folder = Folder(tmp_path)
+    events = [
+        event(NOW - timedelta(days=n % 3), user_id=str(n % 700), event_id=str(n % 900))
+        for n in range(4_000)
+    ]
+    for start in range(0, 4_000, 500):
+        folder.segment(map(line, events[start : start + 500]), OPEN if start else CLOSED)
+    live_bytes_max = 100_000
+    with asking(tmp_path, live_bytes_max=live_bytes_max) as client:
+        # ids repeat every 900 events, dates every 3: so the 900 ids have one date each
+        assert views(client) == 900
+        assert figures(client, "/stats", site_id="blog")["unique_users"] == 700
+        day = figures(client, "/stats", site_id="blog", date=NOW.date())
+        assert day["total_views"] == 300
+        metrics = client.get("/metrics").text
+        in_memory = float(metrics.split("\nreport_spool_memory_bytes ")[1].split("\n")[0])
+        assert in_memory <= live_bytes_max
+        spilled = float(metrics.split("\nreport_spool_spilled_rows ")[1].split("\n")[0])
+        assert spilled >= 3_000
+        for name in sorted(folder.spool.iterdir()):
+            name.rename(name.with_suffix(".jsonl"))
+        from ingest.segment import list_segments
+
+        folder.compact(*list_segments(folder.spool))
+        assert views(client) == 900
+        assert list((tmp_path / "tmp").glob("*/*.parquet")) == []
+
+
+def test_many_who_ask_at_once_share_a_look(tmp_path):
+    folder = Folder(tmp_path)
+    name = folder.segment([line(event())], OPEN)
+    live = Live(folder.spool, 1 << 20, tmp_path)
+    wrong = []
+    path = folder.spool / str(name)
+
+    def ask():
+        for _ in range(50):
+            with lock, path.open("ab") as file:
+                file.write(line(event()))
+                written.append(1)
+                expected = len(written) + 1
+            seen = live.refresh()[0].lines
+            if seen < expected:
+                wrong.append((seen, expected))
+
+    lock, written = threading.Lock(), []
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert live._begun < 8 * 50
+    live.close()

@@ -1,0 +1,59 @@
+"""The OpenAPI document is true: whatever it lets one ask, what comes back is in it."""
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import load_all_checks, not_a_server_error
+from schemathesis.specs.openapi import checks
+
+from report.handlers import HANDLERS
+from tests.processes import running
+from tests.report.holding import Folder, event
+
+load_all_checks()
+# Not positive_data_acceptance: that from is not after to, JSON Schema cannot say.
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.negative_data_rejection,
+    checks.unsupported_method,
+]
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory):
+    folder = Folder(tmp_path_factory.mktemp("data"))
+    folder.holds(event(path="/", user_id="ann"), event(referrer="https://a.example/"))
+    folder.holds(event(props={"plan": "pro"}), where="open")
+    with running("report", folder.path) as report:
+        yield schemathesis.openapi.from_url(report.url + "/openapi.json")
+
+
+def operations(document):
+    return {each.ok().path: each.ok() for each in document.get_all_operations()}
+
+
+@pytest.mark.parametrize("path", [resource.path for resource in HANDLERS])
+def test_no_answer_is_undocumented(document, path):
+    operation = operations(document)[path]
+
+    @given(case=operation.as_strategy())
+    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+    def conforms(case):
+        case.call_and_validate(checks=CHECKS)
+
+    @given(case=operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE))
+    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+    def refuses(case):
+        case.call_and_validate(checks=CHECKS)
+
+    conforms()
+    if len(operation.query):  # else nothing can be wrong
+        refuses()
+
+
+def test_every_path_is_documented(document):
+    assert set(operations(document)) == {resource.path for resource in HANDLERS}
