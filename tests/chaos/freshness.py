@@ -46,9 +46,10 @@ class Client(threading.Thread):
         self.wrong: list[str] = []
 
     def run(self) -> None:
-        while sum(self.answers.values()) < self._asks and not self.wrong:
-            self._post(f"{self.site}-{self.acknowledged}-{self.unsure}")
-            self._ask()
+        with self._http:
+            while sum(self.answers.values()) < self._asks and not self.wrong:
+                self._post(f"{self.site}-{self.acknowledged}-{self.unsure}")
+                self._ask()
 
     def _post(self, event_id: str) -> None:
         event = {"site_id": self.site, "event_type": "page_view", "path": "/", "user_id": event_id}

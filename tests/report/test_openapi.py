@@ -36,7 +36,11 @@ def operations(document):
     return {each.ok().path: each.ok() for each in document.get_all_operations()}
 
 
-@pytest.mark.parametrize("path", [resource.path for resource in HANDLERS])
+PATHS = [resource.path for resource in HANDLERS]
+
+
+# Schemathesis leaves out the path from which it has the document
+@pytest.mark.parametrize("path", [path for path in PATHS if path != "/openapi.json"])
 def test_no_answer_is_undocumented(document, path):
     operation = operations(document)[path]
 
@@ -56,4 +60,4 @@ def test_no_answer_is_undocumented(document, path):
 
 
 def test_every_path_is_documented(document):
-    assert set(operations(document)) == {resource.path for resource in HANDLERS}
+    assert set(document.raw_schema["paths"]) == set(PATHS)
