@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from starlette.applications import Starlette
-from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -19,13 +18,15 @@ from starlette.routing import Route
 from ingest.answer import Answers
 from ingest.body import read_body
 from ingest.disk import Disk
-from ingest.event import BATCH_BYTES_MAX, EVENT_BYTES_MAX, to_line, to_lines
+from ingest.event import BATCH_BYTES_MAX, EVENT_BYTES_MAX, Identify, Receipt, to_line, to_lines
 from ingest.limits import Limits
 from ingest.metrics import CONTENT_TYPE, Metrics
 from ingest.refusal import Refusal, Refused
 from ingest.segment import spool_folder
 from ingest.settings import Settings
 from ingest.spool import Spool
+from ingest.visitor import Visitors
+from ingest.wishes import Wishes, plain_targets, wishes_of
 
 
 class State(TypedDict):
@@ -34,7 +35,8 @@ class State(TypedDict):
     answers: Answers
     limits: Limits
     spool: Spool
-    acks: dict[bytes, bool]  # by target of a plain event: does it ask for a sync?
+    visitors: Visitors
+    plain_targets: dict[bytes, Wishes]  # of the events that ingest.protocol answers itself
 
 
 def create_app(
@@ -53,6 +55,8 @@ def create_app(
         spool = Spool(settings, metrics, disk=disk)
         spool.open()
         limits = Limits(settings, metrics)
+        visitors = Visitors(settings.data_dir, settings.trusted_proxies)
+        sweeper = asyncio.create_task(visitors.sweep())
         try:
             yield {
                 "settings": settings,
@@ -60,9 +64,11 @@ def create_app(
                 "answers": Answers(settings, metrics),
                 "limits": limits,
                 "spool": spool,
-                "acks": plain_events(settings),
+                "visitors": visitors,
+                "plain_targets": plain_targets(settings),
             }
         finally:
+            sweeper.cancel()
             limits.close()
             await spool.close()
 
@@ -95,20 +101,23 @@ def end_with_parent() -> None:
 async def post_event(request: Request[State]) -> Response:
     if request.method == "OPTIONS":
         return request.state["answers"].preflight(origin_of(request))
-    synced = wants_sync(request.query_params, request.state["settings"])
+    wishes = wishes_of(request.query_params, request.state["settings"])
     body = await body_of(request, EVENT_BYTES_MAX)
-    await keep(request, to_line(body, request.state["spool"].receipt()), synced)
+    receipt = request.state["spool"].receipt()
+    line = to_line(body, receipt, visitor_of(request, wishes, receipt))
+    await keep(request, line, wishes)
     return request.state["answers"].accepted(origin_of(request))
 
 
 async def post_events(request: Request[State]) -> Response:
     if request.method == "OPTIONS":
         return request.state["answers"].preflight(origin_of(request))
-    synced = wants_sync(request.query_params, request.state["settings"])
+    wishes = wishes_of(request.query_params, request.state["settings"])
     body = await body_of(request, BATCH_BYTES_MAX)
-    batch = to_lines(body, request.state["spool"].receipt())
+    receipt = request.state["spool"].receipt()
+    batch = to_lines(body, receipt, visitor_of(request, wishes, receipt))
     if batch.accepted:
-        await keep(request, batch.lines, synced)
+        await keep(request, batch.lines, wishes)
     return request.state["answers"].batch(origin_of(request), batch)
 
 
@@ -132,27 +141,16 @@ def origin_of(request: Request[Any]) -> str | None:
     return request.headers.get("origin")
 
 
-def wants_sync(parameters: QueryParams, settings: Settings) -> bool:
-    """True for `?ack=synced`. A misspelt promise must not silently become a weaker one."""
-    for name in parameters:
-        if name != "ack":
-            raise Refused(Refusal.BAD_PARAMETER, f"There is no parameter {name!r}; there is ack.")
-    ack = parameters.get("ack", settings.ack)
-    if ack not in ("written", "synced") or len(parameters.multi_items()) > 1:
-        raise Refused(Refusal.BAD_PARAMETER, "ack is either written or synced.")
-    return ack == "synced"
+def visitor_of(request: Request[State], wishes: Wishes, receipt: Receipt) -> Identify | None:
+    if not wishes.visitor:
+        return None
+    peer = request.client.host if request.client else ""
+    forwarded_for = ", ".join(request.headers.getlist("x-forwarded-for"))
+    user_agent = request.headers.get("user-agent", "").encode("latin-1")
+    return request.state["visitors"].sender_of(peer, forwarded_for, user_agent, receipt)
 
 
-def plain_events(settings: Settings) -> dict[bytes, bool]:
-    """The targets that ingest.protocol answers itself, and whether they ask for a sync."""
-    queries = ("", "ack=written", "ack=synced")
-    return {
-        f"/event?{query}".rstrip("?").encode(): wants_sync(QueryParams(query), settings)
-        for query in queries
-    }
-
-
-async def keep(request: Request[State], lines: bytes, synced: bool) -> None:
+async def keep(request: Request[State], lines: bytes, wishes: Wishes) -> None:
     """Returns once the spool has kept the lines. Raises Refused."""
     kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -162,7 +160,7 @@ async def keep(request: Request[State], lines: bytes, synced: bool) -> None:
         else:
             kept.set_result(None)
 
-    request.state["spool"].append(lines, synced, done)
+    request.state["spool"].append(lines, wishes.synced, done)
     await kept
 
 

@@ -8,6 +8,7 @@ The compactor and the report read lines back with `decode_line`.
 """
 
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -28,6 +29,7 @@ BACKSLASH, DEL = 0x5C, 0x7F  # as numbers they are looked for with memchr, four 
 assert EVENT_BYTES_MAX < BATCH_BYTES_MAX
 
 Key = Annotated[str, Meta(max_length=64)]
+Identify = Callable[[str], str]  # site_id → user_id
 Value = Annotated[str, Meta(max_length=1_024)] | int | float | bool | None
 
 
@@ -83,8 +85,11 @@ _TEXT_FIELDS = ("site_id", "event_type", "path", "user_id", "event_id", "referre
 decode_line = msgspec.json.Decoder(StoredEvent).decode
 
 
-def to_line(body: bytes, receipt: Receipt) -> bytes:
-    """The spool line for one event, given its JSON. Raises Refused."""
+def to_line(body: bytes, receipt: Receipt, identify: Identify | None = None) -> bytes:
+    """The spool line for one event, given its JSON. Raises Refused.
+
+    An event without user_id gets the one that `identify` has for its site_id.
+    """
     if len(body) > EVENT_BYTES_MAX:
         raise Refused(Refusal.TOO_LARGE, f"An event may have {EVENT_BYTES_MAX:,} bytes.")
     try:
@@ -95,11 +100,11 @@ def to_line(body: bytes, receipt: Receipt) -> bytes:
         raise Refused(Refusal.MALFORMED_JSON, f"{error}.") from None
     if _may_hold_control_characters(body):
         _refuse_control_characters(event)
-    event.timestamp = _in_utc(event.timestamp, receipt)
+    _complete(event, receipt, identify)
     return _encode(event)[:-1] + receipt.tail
 
 
-def to_lines(body: bytes, receipt: Receipt) -> Batch:
+def to_lines(body: bytes, receipt: Receipt, identify: Identify | None = None) -> Batch:
     """The spool lines for a batch: NDJSON, or a JSON array. Raises Refused if it is neither.
 
     An event's index counts from 0; blank lines of NDJSON are not counted.
@@ -109,27 +114,27 @@ def to_lines(body: bytes, receipt: Receipt) -> Batch:
         raise Refused(Refusal.TOO_LARGE, f"A batch may have {BATCH_EVENTS_MAX:,} events.")
     if not _may_hold_control_characters(body):
         with suppress(ValueError, RecursionError, Refused):  # then one by one, to say which
-            return Batch(_to_lines_at_once(items, receipt), len(items))
-    return _to_lines_one_by_one(items, receipt)
+            return Batch(_to_lines_at_once(items, receipt, identify), len(items))
+    return _to_lines_one_by_one(items, receipt, identify)
 
 
-def _to_lines_at_once(items: list[bytes], receipt: Receipt) -> bytes:
+def _to_lines_at_once(items: list[bytes], receipt: Receipt, identify: Identify | None) -> bytes:
     """Half the time of one by one."""
     if max(map(len, items), default=0) > EVENT_BYTES_MAX:
         raise ValueError
     events = list(map(_decode, items))
     for event in events:
-        event.timestamp = _in_utc(event.timestamp, receipt)
+        _complete(event, receipt, identify)
     # JSON escapes a newline within a string, so these two bytes are nowhere but at a line's end
     return _encoder.encode_lines(events).replace(b"}\n", receipt.tail)
 
 
-def _to_lines_one_by_one(items: list[bytes], receipt: Receipt) -> Batch:
+def _to_lines_one_by_one(items: list[bytes], receipt: Receipt, identify: Identify | None) -> Batch:
     batch = Batch()
     lines = []
     for index, item in enumerate(items):
         try:
-            lines.append(to_line(item, receipt))
+            lines.append(to_line(item, receipt, identify))
         except Refused as refused:
             batch.rejected += 1
             batch.refused[refused.refusal] = batch.refused.get(refused.refusal, 0) + 1
@@ -155,6 +160,12 @@ def _explain(error: msgspec.ValidationError) -> str:
     if "unknown field" in text:
         return f"{text}. Put what is your own under `props`."
     return f"{text}."
+
+
+def _complete(event: Event, receipt: Receipt, identify: Identify | None) -> None:
+    event.timestamp = _in_utc(event.timestamp, receipt)
+    if identify is not None and event.user_id is None:
+        event.user_id = identify(event.site_id)
 
 
 def _in_utc(timestamp: datetime | None, receipt: Receipt) -> datetime:

@@ -15,11 +15,13 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from ingest.answer import encode
-from ingest.event import EVENT_BYTES_MAX, to_line
+from ingest.event import EVENT_BYTES_MAX, Identify, Receipt, to_line
 from ingest.guard import BODY, IDLE, GuardedProtocol
 from ingest.limits import HEADERS_MAX, PIPELINE_MAX
 from ingest.refusal import Refused
 from ingest.spool import Spool
+from ingest.visitor import Visitors
+from ingest.wishes import Wishes
 
 UNUSUAL = frozenset((b"content-encoding", b"transfer-encoding", b"expect", b"upgrade"))
 
@@ -27,14 +29,14 @@ UNUSUAL = frozenset((b"content-encoding", b"transfer-encoding", b"expect", b"upg
 class Due:
     """An event's answer: asked for, and ready once the spool has called this."""
 
-    __slots__ = ("answer", "connection", "keep_alive", "origin", "synced")
+    __slots__ = ("answer", "connection", "keep_alive", "origin", "wishes")
     response_complete = False  # what uvicorn asks of the request before
 
     def __init__(
-        self, connection: "EventProtocol", synced: bool, keep_alive: bool, origin: str | None
+        self, connection: "EventProtocol", wishes: Wishes, keep_alive: bool, origin: str | None
     ) -> None:
         self.connection = connection
-        self.synced = synced
+        self.wishes = wishes
         self.keep_alive = keep_alive
         self.origin = origin
         self.answer: bytes | None = None
@@ -57,13 +59,15 @@ class EventProtocol(GuardedProtocol):
         super().__init__(config, server_state, app_state, _loop)
         # Shared by all connections
         self.spool: Spool = app_state["spool"]
-        self.acks: dict[bytes, bool] = app_state["acks"]
+        self.visitors: Visitors = app_state["visitors"]
+        self.plain_targets: dict[bytes, Wishes] = app_state["plain_targets"]
 
         # Events that are not answered yet, in the order in which they came
         self.due: deque[Due] = deque()
 
         # The event whose body is being received
         self.event: Due | None = None
+        self.event_headers: dict[bytes, bytes] = {}
         self.event_body = b""
         self.held_bytes = 0  # of that body, while it is not complete
 
@@ -84,14 +88,15 @@ class EventProtocol(GuardedProtocol):
     # Parser callbacks
 
     def on_headers_complete(self) -> None:
-        synced = self.acks.get(self.url)
-        if synced is None or not self._is_plain(headers := dict(self.headers)):
+        wishes = self.plain_targets.get(self.url)
+        if wishes is None or not self._is_plain(headers := dict(self.headers)):
             super().on_headers_complete()
             return
         self.phase, self.waits_since = BODY, self.limits.now
         self.undigested_bytes = 0
         origin = headers[b"origin"].decode("latin-1") if b"origin" in headers else None
-        self.event = Due(self, synced, self.parser.should_keep_alive(), origin)
+        self.event = Due(self, wishes, self.parser.should_keep_alive(), origin)
+        self.event_headers = headers
         self.event_body = b""
 
     def _hand_to_app(self) -> None:
@@ -130,10 +135,18 @@ class EventProtocol(GuardedProtocol):
         self._release_body()
         self.due.append(event)
         try:
-            line = to_line(self.event_body, self.spool.receipt())
-            self.spool.append(line, event.synced, event)
+            receipt = self.spool.receipt()
+            identify = self._visitor(receipt) if event.wishes.visitor else None
+            line = to_line(self.event_body, receipt, identify)
+            self.spool.append(line, event.wishes.synced, event)
         except Refused as refused:
             event(refused)
+
+    def _visitor(self, receipt: Receipt) -> Identify:
+        peer = self.client[0] if self.client else ""
+        forwarded_for = self.event_headers.get(b"x-forwarded-for", b"").decode("latin-1")
+        user_agent = self.event_headers.get(b"user-agent", b"")
+        return self.visitors.sender_of(peer, forwarded_for, user_agent, receipt)
 
     # A body that comes in pieces
 

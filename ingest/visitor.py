@@ -1,0 +1,107 @@
+"""Visitors without cookies: an identity that lasts a UTC day and leads back to nobody.
+
+    user_id := 16 hex digits of BLAKE2b (RFC 7693), keyed with the day's salt, over
+               site_id NUL client address NUL user agent
+    salt    := 32 random bytes in DATA_DIR/visitors/YYYY-MM-DD.salt, mode 0600
+
+All workers share the salt of the UTC day on which an event was received. When that day is over
+it is removed, and with it the only way to tell whether two days, two sites or an address and an
+identity belong together. Addresses are neither stored nor logged.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+from datetime import UTC, date, datetime
+from hashlib import blake2b
+from pathlib import Path
+
+from ingest.client import client_address
+from ingest.event import Identify, Receipt
+from ingest.refusal import Refusal, Refused
+
+DIGEST_BYTES = 8  # of a million visitors, two are taken for one with a chance of 1 in 37 million
+SALT_BYTES = 32
+SWEEP_INTERVAL_S = 60
+
+
+class Visitors:
+    """Identifies the visitors of one UTC day after another. Belongs to one thread."""
+
+    def __init__(self, data_dir: str | Path, trusted_proxies: str = "") -> None:
+        # Fixed for the life of the process
+        self._trusted_proxies = trusted_proxies
+        self._folder = Path(data_dir) / "visitors"
+
+        # Replaced when the day turns
+        self._day: date | None = None
+        self._keyed = blake2b()
+
+    def sender_of(
+        self, peer: str, forwarded_for: str, user_agent: bytes, receipt: Receipt
+    ) -> Identify:
+        """The same from what a request says of itself. Raises Refused."""
+        address = client_address(forwarded_for, peer, self._trusted_proxies)
+        return self.sender(address, user_agent, receipt.at.date())
+
+    def sender(self, address: str, user_agent: bytes, day: date) -> Identify:
+        """Gives the sender of a request its user_id on a site. Raises Refused."""
+        if day != self._day:
+            self._turn(day)
+        keyed = self._keyed
+        tail = b"\0%b\0%b" % (address.encode(), user_agent)
+
+        def identify(site_id: str) -> str:
+            state = keyed.copy()
+            state.update(site_id.encode() + tail)
+            return state.hexdigest()
+
+        return identify
+
+    def forget_before(self, day: date) -> None:
+        """Destroy the salts of the days before, in memory and on disk."""
+        if self._day and self._day < day:
+            self._day, self._keyed = None, blake2b()
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(self._folder):
+                if name < day.isoformat():
+                    (self._folder / name).unlink(missing_ok=True)
+
+    async def sweep(self) -> None:
+        """Let no salt outlive its day by more than a minute. Runs until it is cancelled."""
+        while True:
+            with contextlib.suppress(OSError):  # who sends the next event is told
+                self.forget_before(datetime.now(UTC).date())
+            await asyncio.sleep(SWEEP_INTERVAL_S)
+
+    def _turn(self, day: date) -> None:
+        try:
+            self.forget_before(day)
+            salt = self._shared_salt(self._folder / f"{day.isoformat()}.salt")
+        except OSError as error:
+            raise Refused(
+                Refusal.SPOOL_UNAVAILABLE, f"There is no salt for visitors: {error.strerror}."
+            ) from None
+        self._keyed = blake2b(digest_size=DIGEST_BYTES, key=salt)
+        self._day = day
+
+    def _shared_salt(self, path: Path) -> bytes:
+        """The salt that is there, or a new one. Of several workers at once, one sets it."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        if not path.exists():
+            self._offer_salt(path)
+        return path.read_bytes()
+
+    def _offer_salt(self, path: Path) -> None:
+        # written elsewhere and linked, so that nobody reads half of it
+        staged = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(fd, secrets.token_bytes(SALT_BYTES))
+            os.fsync(fd)
+            with contextlib.suppress(FileExistsError):
+                os.link(staged, path)
+        finally:
+            os.close(fd)
+            staged.unlink(missing_ok=True)
