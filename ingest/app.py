@@ -25,6 +25,7 @@ from ingest.refusal import Refusal, Refused
 from ingest.segment import spool_folder
 from ingest.settings import Settings
 from ingest.spool import Spool
+from ingest.tracker import Tracker
 from ingest.visitor import Visitors
 from ingest.wishes import Wishes, plain_targets, wishes_of
 
@@ -76,6 +77,7 @@ def create_app(
         routes=[
             Route("/event", post_event, methods=["POST", "OPTIONS"]),
             Route("/events", post_events, methods=["POST", "OPTIONS"]),
+            Route("/tracker.js", Tracker().get),
             Route("/health", health),
             Route("/ready", ready),
             Route("/metrics", metrics),
@@ -184,7 +186,7 @@ async def on_http_exception(request: Request[Any], error: Exception) -> Response
         allow = ", ".join(sorted((error.headers or {})["Allow"].split(", ")))
         detail = f"{request.url.path} takes {allow}."
         return await on_refused(request, Refused(Refusal.METHOD_NOT_ALLOWED, detail, allow=allow))
-    detail = "There is /event, /events, /health, /ready, /metrics."
+    detail = "There is /event, /events, /tracker.js, /health, /ready, /metrics."
     return await on_refused(request, Refused(Refusal.NOT_FOUND, detail))
 
 
