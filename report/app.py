@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from report import page
 from report.answer import refuse
 from report.guard import Counted, TokenGuard
 from report.handlers import HANDLERS
@@ -42,13 +43,19 @@ def create_app(settings: Settings | None = None) -> Starlette:
             await reports.close()
 
     app = Starlette(
-        routes=[Route(resource.path, handler) for resource, handler in HANDLERS.items()],
+        routes=[
+            *page.routes(),
+            *(Route(resource.path, handler) for resource, handler in HANDLERS.items()),
+        ],
         middleware=[
             Middleware(Counted, paths=[resource.path for resource in HANDLERS]),
             Middleware(
                 TokenGuard,
                 token=settings.token,
-                open_paths=[resource.path for resource in HANDLERS if resource.is_open],
+                open_paths=[
+                    *page.PATHS,
+                    *(resource.path for resource in HANDLERS if resource.is_open),
+                ],
             ),
         ],
         exception_handlers={

@@ -1,0 +1,166 @@
+// The dashboard: reads the address, asks the API, shows the answers, and asks again.
+
+import {read, write} from "./address.js";
+import {Failure, get} from "./api.js";
+import {Chart} from "./chart.js";
+import * as choose from "./choose.js";
+import {showFigures, showLive} from "./figures.js";
+import * as notice from "./notice.js";
+import {span} from "./range.js";
+import {Table} from "./table.js";
+import {days, full} from "./text.js";
+
+const FOLLOW_MS = 10_000;
+const BUSY_SHARE_MAX = 0.05; // of the time, this page keeps the API busy
+const ROWS = 10;
+const ROWS_MORE = 20;
+const SITES_MAX = 1000;
+
+const $ = (id) => document.getElementById(id);
+
+let state = read();
+let sites = [];
+let shown = span(state); // what the figures are of
+let limits = {}; // rows of each table that was asked for more
+let asking = new AbortController();
+let timer;
+
+const chart = new Chart($("chart"), (words) => ($("readout").textContent = words || title()));
+const tables = {
+  path: table("path", {title: "Page", none: "(none)", hint: "No pages in this time."}),
+  referrer_host: table("referrer_host", {
+    title: "Referrer",
+    none: "(none)",
+    hint: "No referrers in this time.",
+  }),
+  event_type: table("event_type", {
+    title: "Event",
+    hint: 'No events but page views. A page sends one with footfall("signup").',
+  }),
+};
+
+function table(name, given) {
+  const onChoose = (value) => go({[name]: value});
+  const onMore = () => {
+    limits[name] = (limits[name] || ROWS) + ROWS_MORE;
+    load();
+  };
+  return new Table($(name), {...given, onChoose, onMore});
+}
+
+const title = () => days(shown.from, shown.to);
+const noun = () => (state.event_type == null || state.event_type == "page_view" ? "Views" : "Events");
+
+// From one state to the next
+
+function go(change) {
+  if (change.range == "custom") change = {...change, from: shown.from, to: shown.to};
+  state = {...state, ...change};
+  write(state);
+  start();
+}
+
+function start() {
+  limits = {};
+  choose.showChoice(state, sites);
+  load();
+}
+
+async function load({quietly = false} = {}) {
+  clearTimeout(timer);
+  asking.abort();
+  asking = new AbortController();
+  const {signal} = asking;
+  const began = performance.now();
+  if (!quietly) $("report").setAttribute("aria-busy", "true");
+  try {
+    await ask(signal, quietly);
+    notice.settle(null);
+  } catch (error) {
+    if (signal.aborted) return;
+    if (!(error instanceof Failure)) console.error(error);
+    notice.settle(error);
+  }
+  const took = performance.now() - began;
+  timer = setTimeout(follow, Math.max(FOLLOW_MS, took / BUSY_SHARE_MAX));
+}
+
+function follow() {
+  if (!document.hidden && !notice.isAskingForToken()) load({quietly: true});
+}
+
+// Asking
+
+async function ask(signal, quietly) {
+  sites = (await get("sites", {limit: SITES_MAX}, signal)).rows;
+  if (!state.site_id && sites.length) {
+    state.site_id = sites[0].site_id; // the one with most events
+    write(state, {replace: true});
+  }
+  choose.showChoice(state, sites);
+  const site = sites.find((site) => site.site_id == state.site_id);
+  notice.showWelcome(!site, state.site_id, sites);
+  if (!site) return;
+  shown = span(state, site);
+  const [figures] = await Promise.all([
+    askFigures(signal),
+    askChart(signal),
+    askLive(signal),
+    ...Object.keys(tables).map((name) => askTable(name, signal)),
+  ]);
+  notice.showNothing(figures.total_views, state, site);
+  if (!quietly) announce(figures);
+}
+
+// What all questions share; `period` is the one that is shown, or the one before.
+function selection(period) {
+  const {site_id, tz, path, referrer_host, event_type} = state;
+  return {site_id, from: period.from, to: period.to, tz, path, referrer_host, event_type};
+}
+
+async function askFigures(signal) {
+  const periods = shown.before ? [shown, shown.before] : [shown];
+  const [figures, before] = await Promise.all(
+    periods.map((period) => get("stats", {...selection(period), limit: 1}, signal))
+  );
+  showFigures(figures, before, shown);
+  $("views-label").textContent = $("views-key").textContent = noun();
+  return figures;
+}
+
+async function askChart(signal) {
+  const asked = {...selection(shown), interval: shown.interval};
+  chart.show(await get("stats/timeseries", asked, signal), noun().toLowerCase());
+}
+
+async function askLive(signal) {
+  showLive(await get("stats/live", {site_id: state.site_id}, signal));
+}
+
+// A table is not filtered by its own column, so that one can go from one value to the next.
+async function askTable(name, signal) {
+  const limit = limits[name] || ROWS;
+  const extra = name == "event_type" ? 1 : 0; // page views have a figure of their own
+  const asked = {...selection(shown), [name]: null, by: name, limit: limit + extra};
+  const {rows, total} = await get("stats/breakdown", asked, signal);
+  const listed = extra ? rows.filter((row) => row.value != "page_view") : rows;
+  tables[name].show(listed.slice(0, limit), {
+    chosen: state[name],
+    more: total > rows.length || listed.length > limit,
+    noun: extra ? "Events" : noun(),
+  });
+}
+
+function announce({unique_users, total_views}) {
+  const figures = `${full(unique_users)} visitors, ${full(total_views)} ${noun().toLowerCase()}`;
+  $("status").textContent = `${state.site_id}, ${title()}: ${figures}`;
+}
+
+choose.listen(go);
+notice.listen({onRetry: () => load(), onAllTime: () => go({range: "all"})});
+addEventListener("popstate", () => {
+  state = read();
+  start();
+});
+document.addEventListener("visibilitychange", follow);
+start();
