@@ -3,6 +3,7 @@
 import {brief, date, full} from "./text.js";
 
 const HEIGHT_PX = 260;
+const WIDTH_PX = 600; // while it is hidden
 const TICK_PX = 80; // room for a text below the axis
 const STEPS = {
   hour: [1, 2, 3, 4, 6, 12, 24],
@@ -49,7 +50,7 @@ export class Chart {
   }
 
   size() {
-    return {width: this.element.clientWidth, height: HEIGHT_PX};
+    return {width: this.element.clientWidth || WIDTH_PX, height: HEIGHT_PX};
   }
 
   options() {

@@ -4,19 +4,22 @@ import {count, date, full, share} from "./text.js";
 
 const $ = (id) => document.getElementById(id);
 
-export function showFigures(figures, before, span) {
-  showFigure("visitors", figures.unique_users, before?.unique_users, span);
-  showFigure("views", figures.total_views, before?.total_views, span);
-}
-
-function showFigure(id, now, before, span) {
-  write($(id), now);
-  $(`${id}-change`).textContent = span.before ? change(now, before, span) : `since ${date(span.from)}`;
+export function showFigures({unique_users, total_views}) {
+  write($("visitors"), unique_users);
+  write($("views"), total_views);
 }
 
 export function showLive({users, views}) {
   write($("now"), users);
   $("live").classList.toggle("live", views > 0);
+}
+
+// `before` is null when there is no period before this one.
+export function showChange(figures, before, span) {
+  const words = (name) =>
+    before ? change(figures[name], before[name], span) : `since ${date(span.from)}`;
+  $("visitors-change").textContent = words("unique_users");
+  $("views-change").textContent = words("total_views");
 }
 
 function write(element, n) {

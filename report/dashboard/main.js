@@ -4,7 +4,7 @@ import {read, write} from "./address.js";
 import {Failure, get} from "./api.js";
 import {Chart} from "./chart.js";
 import * as choose from "./choose.js";
-import {showFigures, showLive} from "./figures.js";
+import {showChange, showFigures, showLive} from "./figures.js";
 import * as notice from "./notice.js";
 import {span} from "./range.js";
 import {Table} from "./table.js";
@@ -92,24 +92,35 @@ function follow() {
 // Asking
 
 async function ask(signal, quietly) {
+  const listing = askSites(signal);
+  if (!state.site_id || state.range == "all") await listing; // which tells the site and its age
+  const [figures] = await Promise.all([state.site_id && askReport(signal), listing]);
+  notice.showWelcome(!site(), state.site_id, sites);
+  if (!site()) return;
+  notice.showNothing(figures.total_views, state, site());
+  if (!quietly) announce(figures);
+}
+
+const site = () => sites.find((site) => site.site_id == state.site_id);
+
+async function askSites(signal) {
   sites = (await get("sites", {limit: SITES_MAX}, signal)).rows;
   if (!state.site_id && sites.length) {
     state.site_id = sites[0].site_id; // the one with most events
     write(state, {replace: true});
   }
   choose.showChoice(state, sites);
-  const site = sites.find((site) => site.site_id == state.site_id);
-  notice.showWelcome(!site, state.site_id, sites);
-  if (!site) return;
-  shown = span(state, site);
-  const [figures] = await Promise.all([
-    askFigures(signal),
-    askChart(signal),
-    askLive(signal),
+}
+
+// What is at the top of the page comes first: all at once would make it wait for the rest.
+async function askReport(signal) {
+  shown = span(state, site());
+  const [figures] = await Promise.all([askFigures(signal), askChart(signal), askLive(signal)]);
+  await Promise.all([
+    askBefore(figures, signal),
     ...Object.keys(tables).map((name) => askTable(name, signal)),
   ]);
-  notice.showNothing(figures.total_views, state, site);
-  if (!quietly) announce(figures);
+  return figures;
 }
 
 // What all questions share; `period` is the one that is shown, or the one before.
@@ -119,13 +130,15 @@ function selection(period) {
 }
 
 async function askFigures(signal) {
-  const periods = shown.before ? [shown, shown.before] : [shown];
-  const [figures, before] = await Promise.all(
-    periods.map((period) => get("stats", {...selection(period), limit: 1}, signal))
-  );
-  showFigures(figures, before, shown);
+  const figures = await get("stats", {...selection(shown), limit: 1}, signal);
+  showFigures(figures);
   $("views-label").textContent = $("views-key").textContent = noun();
   return figures;
+}
+
+async function askBefore(figures, signal) {
+  const {before} = shown;
+  showChange(figures, before && (await get("stats", {...selection(before), limit: 1}, signal)), shown);
 }
 
 async function askChart(signal) {
