@@ -33,7 +33,7 @@ def test_a_visit_a_navigation_and_a_custom_event_are_what_the_dashboard_shows(tm
         expect(owner.locator("#now")).to_have_text("2")
         expect(owner.locator("#report")).to_have_attribute("aria-busy", "false")
         assert rows(owner, "Top pages") == ["/ 2 2", "/pricing 1 1"]
-        assert rows(owner, "Top referrers") == ["(none) 2 2", "news.example 1 1"]
+        assert rows(owner, "Top referrers") == ["Direct or internal 2 2", "news.example 1 1"]
         assert rows(owner, "Top events") == ["signup 1 1"]
         owner.get_by_role("button", name="signup").click()
         expect(owner.locator("#views-label")).to_have_text("Events")

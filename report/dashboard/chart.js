@@ -1,6 +1,6 @@
 // The chart: a bar for the views of each bucket, and in it the bar of its visitors.
 
-import {brief, date, full} from "./text.js";
+import {amount, brief, date} from "./text.js";
 
 const HEIGHT_PX = 260;
 const WIDTH_PX = 600; // while it is hidden
@@ -138,7 +138,7 @@ export class Chart {
     const row = this.rows[i];
     const words =
       row &&
-      `${this.name(row.start)}: ${full(row.views)} ${this.noun}, ${full(row.users)} visitors`;
+      `${this.name(row.start)}: ${amount(row.views, this.noun)}, ${amount(row.users, "visitor")}`;
     const {element} = this;
     element.setAttribute("aria-valuemin", 0);
     element.setAttribute("aria-valuemax", Math.max(this.rows.length - 1, 0));

@@ -8,7 +8,7 @@ import {showChange, showFigures, showLive} from "./figures.js";
 import * as notice from "./notice.js";
 import {span} from "./range.js";
 import {Table} from "./table.js";
-import {days, full} from "./text.js";
+import {amount, days} from "./text.js";
 
 const FOLLOW_MS = 10_000;
 const BUSY_SHARE_MAX = 0.05; // of the time, this page keeps the API busy
@@ -30,7 +30,7 @@ const tables = {
   path: table("path", {title: "Page", none: "(none)", hint: "No pages in this time."}),
   referrer_host: table("referrer_host", {
     title: "Referrer",
-    none: "(none)",
+    none: "Direct or internal",
     hint: "No referrers in this time.",
   }),
   event_type: table("event_type", {
@@ -49,7 +49,9 @@ function table(name, given) {
 }
 
 const title = () => days(shown.from, shown.to);
-const noun = () => (state.event_type == null || state.event_type == "page_view" ? "Views" : "Events");
+const isOfViews = () => state.event_type == null || state.event_type == "page_view";
+const heading = () => (isOfViews() ? "Views" : "Events"); // of a column
+const noun = () => (isOfViews() ? "view" : "event"); // in a sentence
 
 // From one state to the next
 
@@ -132,7 +134,7 @@ function selection(period) {
 async function askFigures(signal) {
   const figures = await get("stats", {...selection(shown), limit: 1}, signal);
   showFigures(figures);
-  $("views-label").textContent = $("views-key").textContent = noun();
+  $("views-label").textContent = $("views-key").textContent = heading();
   return figures;
 }
 
@@ -143,7 +145,7 @@ async function askBefore(figures, signal) {
 
 async function askChart(signal) {
   const asked = {...selection(shown), interval: shown.interval};
-  chart.show(await get("stats/timeseries", asked, signal), noun().toLowerCase());
+  chart.show(await get("stats/timeseries", asked, signal), noun());
 }
 
 async function askLive(signal) {
@@ -160,12 +162,12 @@ async function askTable(name, signal) {
   tables[name].show(listed.slice(0, limit), {
     chosen: state[name],
     more: total > rows.length || listed.length > limit,
-    noun: extra ? "Events" : noun(),
+    heading: extra ? "Events" : heading(),
   });
 }
 
 function announce({unique_users, total_views}) {
-  const figures = `${full(unique_users)} visitors, ${full(total_views)} ${noun().toLowerCase()}`;
+  const figures = `${amount(unique_users, "visitor")}, ${amount(total_views, noun())}`;
   $("status").textContent = `${state.site_id}, ${title()}: ${figures}`;
 }
 

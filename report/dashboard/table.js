@@ -8,6 +8,9 @@ const element = (tag, attributes = {}, ...children) => {
   return made;
 };
 
+// The bars compare what has a name; the many events without one would dwarf it.
+const isNamed = (row) => row.value != null;
+
 export class Table {
   // `none` names the events that have no such value; `hint` is shown when there are no rows.
   constructor(section, {title, none, hint, onChoose, onMore}) {
@@ -36,11 +39,12 @@ export class Table {
 
   // `chosen` is the value that is filtered by, or null. All text comes from whoever sends events:
   // it is only ever set as text.
-  show(rows, {chosen, more, noun}) {
+  show(rows, {chosen, more, heading}) {
     const focused = this.body.contains(document.activeElement) && document.activeElement.dataset.value;
-    this.counted.textContent = noun;
-    const most = Math.max(...rows.map((row) => row.views), 1);
-    this.body.replaceChildren(...rows.map((row) => this.row(row, row.views / most, chosen)));
+    this.counted.textContent = heading;
+    const most = Math.max(...rows.filter(isNamed).map((row) => row.views), 1);
+    const share = (row) => (isNamed(row) ? row.views / most : 0);
+    this.body.replaceChildren(...rows.map((row) => this.row(row, share(row), chosen)));
     this.section.classList.toggle("chosen", chosen != null);
     this.hint.hidden = rows.length > 0;
     this.more.hidden = !more;
@@ -54,7 +58,7 @@ export class Table {
     const button = element(
       "button",
       {type: "button", title: value ?? "", onclick: () => this.onChoose(pressed ? null : key)},
-      element("span", {className: value == null ? "none" : ""}, value ?? this.none)
+      element("span", {className: isNamed({value}) ? "" : "none"}, value ?? this.none)
     );
     button.dataset.value = key;
     button.setAttribute("aria-pressed", pressed);

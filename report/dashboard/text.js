@@ -9,6 +9,9 @@ export const count = (n) => (n < 1e6 ? exact.format(n) : short.format(n));
 export const full = (n) => exact.format(n);
 export const brief = (n) => (n < 1e4 ? exact.format(n) : short.format(n));
 
+// "1 view", "2 views".
+export const amount = (n, noun) => `${full(n)} ${noun}${n == 1 ? "" : "s"}`;
+
 export const share = (ratio) => percent.format(ratio);
 
 // Dates are YYYY-MM-DD throughout, without a zone: they are taken for UTC to be written.

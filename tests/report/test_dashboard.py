@@ -115,7 +115,7 @@ def test_it_opens_with_the_last_7_days_of_the_site_with_most_events(page):
     ]
     assert table(page, "Top referrers") == [
         ("news.example", "2", "2"),
-        ("(none)", "2", "2"),
+        ("Direct or internal", "2", "2"),
         ("search.example", "1", "1"),
     ]
     assert table(page, "Top events") == [("signup", "1", "1")]
@@ -148,7 +148,7 @@ def test_a_click_on_a_value_filters_the_rest_and_a_second_click_ends_it(page):
     shows(page, visitors=2, views=2)
     assert table(page, "Top pages") == [("/", "1", "1"), ("/docs", "1", "1")]
     assert len(table(page, "Top referrers")) == 3  # so that one can go on to another
-    page.get_by_role("button", name="(none)").click()
+    page.get_by_role("button", name="Direct or internal").click()
     shows(page, visitors=2, views=2)
     assert table(page, "Top pages") == [("/", "1", "1"), ("/pricing", "1", "1")]
     page.get_by_role("button", name="/pricing", exact=True).click()
@@ -225,7 +225,7 @@ def test_the_chart_is_read_by_pointer_and_by_keyboard(page):
     page.keyboard.press("End")
     expect(readout).to_contain_text(": 3 views, 2 visitors")
     page.keyboard.press("ArrowLeft")
-    expect(readout).to_contain_text(": 1 views, 1 visitors")
+    expect(readout).to_contain_text(": 1 view, 1 visitor")
     assert readout.inner_text() == chart.get_attribute("aria-valuetext")
 
 
