@@ -1,0 +1,303 @@
+"""What an acknowledged event costs: throughput, CPU and latency of the ingest process.
+
+    python -m tests.bench.ingest [--seconds 4] [--json]
+
+    single    POST /event, 64 connections kept alive, ack=written
+    half      the same at half of that rate: the latency of a server that is not full
+    written   POST /event, 256 connections
+    synced    POST /event?ack=synced, 256 connections
+    batch     POST /events of 500 events, 4 connections
+    route     like single, through the plain Starlette route on uvicorn's own protocol
+    nginx     like single, a fixed 202 that throws the body away; when nginx is installed
+
+The server has one core to itself and the load another. CPU is what the kernel charged to the
+server, user and system, so it holds on a busy machine; throughput and latency need a quiet one.
+Not shown: the network, TLS, and connections that come and go.
+"""
+
+import argparse
+import os
+import platform
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import httpx2
+import orjson
+
+from tests.bench.load import python_load
+from tests.processes import PROJECT, clean_environment, free_port, wait_for
+
+SERVER_CORE, LOAD_CORE = "0", "1"
+BATCH_EVENTS = 500
+BODIES = 997  # different ones, in turn
+TICK_US = 1_000_000 / os.sysconf("SC_CLK_TCK")
+
+NGINX = """
+daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr crit;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off; keepalive_requests 1000000000; client_body_buffer_size 128k;
+    server {{
+        listen 127.0.0.1:{port};
+        default_type application/json;
+        location / {{ return 202 '{{"status":"accepted"}}'; }}
+    }}
+}}
+"""
+
+LUA = r"""
+local bodies, n = {{}}, 0
+for line in io.lines("{bodies}") do
+    bodies[#bodies + 1] = wrk.format("POST", "{target}", {{
+        ["Host"] = "127.0.0.1", ["Content-Type"] = "application/json",
+        ["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36",
+    }}, (line:gsub("\x1e", "\n")))
+end
+request = function() n = n % #bodies + 1; return bodies[n] end
+done = function(summary, latency, requests)
+    io.write(string.format("RESULT %d %d %d %d %d %d\n", summary.requests,
+        summary.errors.status + summary.errors.read + summary.errors.timeout, summary.duration,
+        latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
+end
+"""
+
+
+@dataclass
+class Figures:
+    """Of one run. Rates and CPU are per event, latencies per request."""
+
+    name: str
+    events_per_s: float
+    user_us: float
+    system_us: float
+    p50_ms: float
+    p99_ms: float
+    p999_ms: float
+
+    @property
+    def cpu_us(self) -> float:
+        return self.user_us + self.system_us
+
+
+def event(rng: random.Random) -> bytes:
+    return orjson.dumps(
+        {
+            "site_id": f"site-{rng.randrange(50)}",
+            "event_type": "page_view",
+            "path": f"/articles/{rng.randrange(5000)}",
+            "user_id": f"u{rng.randrange(100_000)}",
+        }
+    )
+
+
+def bodies(batch: int) -> list[bytes]:
+    """For wrk a newline within a body is written as a record separator."""
+    rng = random.Random(7)
+    if batch == 1:
+        return [event(rng) for _ in range(BODIES)]
+    return [b"\x1e".join(event(rng) for _ in range(batch)) for _ in range(20)]
+
+
+# Servers
+
+
+@contextmanager
+def server(*command: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(
+        ["taskset", "-c", SERVER_CORE, *command],
+        cwd=PROJECT,
+        env=clean_environment() | environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def footfall(folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
+    settings = {"DATA_DIR": str(folder), "INGEST_PORT": str(port)}
+    return [sys.executable, "-m", "ingest"], settings
+
+
+def plain_route(folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
+    options = ["--factory", "--http", "httptools", "--loop", "uvloop", "--no-access-log"]
+    command = [sys.executable, "-m", "uvicorn", "ingest.app:create_app", "--port", str(port)]
+    return [*command, *options], {"DATA_DIR": str(folder)}
+
+
+def nginx(folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
+    configuration = folder / "nginx.conf"
+    configuration.write_text(NGINX.format(folder=folder, port=port))
+    return ["nginx", "-c", str(configuration)], {}
+
+
+def answers(port: int) -> bool:
+    try:
+        return httpx2.get(f"http://127.0.0.1:{port}/health").status_code in (200, 202)
+    except httpx2.TransportError:
+        return False
+
+
+def cpu_us(pid: int) -> tuple[float, float]:
+    """User and system time of a process and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    user = system = 0
+    for each in (pid, *children):
+        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        user, system = user + int(fields[11]), system + int(fields[12])
+    return user * TICK_US, system * TICK_US
+
+
+# Load
+
+
+class Bench:
+    def __init__(self, folder: Path, seconds: float) -> None:
+        self.folder = folder
+        self.seconds = seconds
+        self.wrk = shutil.which("wrk")
+
+    def run(
+        self, name: str, pid: int, port: int, target: str, connections: int, batch: int = 1
+    ) -> Figures:
+        before = cpu_us(pid)
+        load = self._wrk if self.wrk else python_load
+        requests, errors, spent_us, *latencies = load(
+            port, target, connections, self.seconds, self._bodies(batch)
+        )
+        after = cpu_us(pid)
+        assert not errors, f"{name}: {errors:.0f} requests failed"
+        events = requests * batch
+        user, system = ((b - a) / events for a, b in zip(before, after, strict=True))
+        return Figures(name, events / spent_us * 1e6, user, system, *(us / 1e3 for us in latencies))
+
+    def _bodies(self, batch: int) -> Path:
+        path = self.folder / f"bodies-{batch}"
+        path.write_bytes(b"\n".join(bodies(batch)) + b"\n")
+        return path
+
+    def _wrk(
+        self, port: int, target: str, connections: int, seconds: float, bodies: Path
+    ) -> list[float]:
+        script = self.folder / "load.lua"
+        script.write_text(LUA.format(bodies=bodies, target=target))
+        command = [
+            "taskset",
+            "-c",
+            LOAD_CORE,
+            "wrk",
+            "-t1",
+            f"-c{connections}",
+            f"-d{seconds:.0f}s",
+        ]
+        url = f"http://127.0.0.1:{port}"
+        done = subprocess.run(
+            [*command, "-s", str(script), url], capture_output=True, text=True, check=True
+        )
+        found = re.search(r"RESULT (.*)", done.stdout)
+        assert found, done.stdout + done.stderr
+        return [float(number) for number in found[1].split()]
+
+
+def measure(seconds: float) -> list[Figures]:
+    results = []
+    with tempfile.TemporaryDirectory(prefix="footfall-bench-") as name:
+        bench = Bench(Path(name), seconds)
+        contenders = [("single", footfall), ("route", plain_route)]
+        if shutil.which("nginx"):
+            contenders.append(("nginx", nginx))
+        for title, make in contenders:
+            port = free_port()
+            command, environment = make(Path(name), port)
+            with server(*command, **environment) as process:
+                wait_for(lambda port=port: answers(port), title)
+                results.append(bench.run(title, process.pid, port, "/event", 64))
+                if make is footfall:
+                    half = results[-1].events_per_s / 2
+                    results.append(half_rate(bench, process.pid, port, half))
+                    more = [
+                        ("written", "/event", 256, 1),
+                        ("synced", "/event?ack=synced", 256, 1),
+                        ("batch", "/events", 4, BATCH_EVENTS),
+                    ]
+                    for kind, target, connections, batch in more:
+                        run = bench.run(kind, process.pid, port, target, connections, batch)
+                        results.append(run)
+    return results
+
+
+def half_rate(bench: Bench, pid: int, port: int, events_per_s: float) -> Figures:
+    """wrk has no fixed rate, so this load is Python's: open loop, at the rate that is asked for."""
+    before = cpu_us(pid)
+    requests, errors, spent_us, *latencies = python_load(
+        port, "/event", 64, bench.seconds, bench._bodies(1), events_per_s
+    )
+    after = cpu_us(pid)
+    assert not errors
+    user, system = ((b - a) / requests for a, b in zip(before, after, strict=True))
+    return Figures("half", requests / spent_us * 1e6, user, system, *(us / 1e3 for us in latencies))
+
+
+def ratios(results: list[Figures]) -> dict[str, float]:
+    by_name = {figures.name: figures for figures in results}
+    found = {
+        "CPU of route / single": by_name["route"].cpu_us / by_name["single"].cpu_us,
+        "throughput of synced / written": by_name["synced"].events_per_s
+        / by_name["written"].events_per_s,
+    }
+    if "nginx" in by_name:
+        found["CPU of single / nginx"] = by_name["single"].cpu_us / by_name["nginx"].cpu_us
+    return found
+
+
+def about() -> dict[str, str]:
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=PROJECT, capture_output=True, text=True
+    )
+    return {
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}",
+        "python": platform.python_version(),
+        "uvicorn": version("uvicorn"),
+        "uvloop": version("uvloop"),
+        "load": "wrk" if shutil.which("wrk") else "Python, for want of wrk: slower than the server",
+        "commit": commit.stdout.strip() or "not a repository",
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    results = measure(options.seconds)
+    if options.json:
+        figures = [asdict(figures) for figures in results]
+        print(
+            orjson.dumps({**about(), "runs": figures, "ratios": ratios(results)}).decode(),
+        )
+        return
+    print(", ".join(f"{name}: {value}" for name, value in about().items()))
+    print(f"{'':8} {'events/s':>10} {'user µs':>8} {'sys µs':>7} {'CPU µs':>7} ", end="")
+    print(f"{'p50 ms':>7} {'p99 ms':>7} {'p99.9':>7}")
+    for run in results:
+        print(
+            f"{run.name:8} {run.events_per_s:10,.0f} {run.user_us:8.2f} {run.system_us:7.2f} "
+            f"{run.cpu_us:7.2f} {run.p50_ms:7.2f} {run.p99_ms:7.2f} {run.p999_ms:7.2f}"
+        )
+    for name, value in ratios(results).items():
+        print(f"{value:7.2f}  {name}")
+
+
+if __name__ == "__main__":
+    main()
