@@ -113,6 +113,11 @@ class GuardedProtocol(HttpToolsProtocol):
             self.refuse(malformed(f"llhttp says: {error}"))
         if unread is not None:
             self._ignore_upgrade(unread)
+        elif self.phase == BODY:
+            self.hold_body()
+
+    def hold_body(self) -> None:
+        """A body is not complete yet. The app's are held as it reads them."""
 
     # Parser callbacks. What they raise arrives in data_received.
 
@@ -208,6 +213,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self.refused = refused
         self._abandon_half_a_request()
         self._part()
+
+    def shutdown(self) -> None:
+        if self.phase in (HEAD, BODY):  # it could keep us waiting
+            self.refuse(Refused(Refusal.SPOOL_UNAVAILABLE, "The server is stopping; try again."))
+        else:
+            super().shutdown()
 
     def _abandon_half_a_request(self) -> None:
         cycle = self.cycle

@@ -78,13 +78,6 @@ class EventProtocol(GuardedProtocol):
     def may_read(self) -> bool:
         return len(self.due) <= PIPELINE_MAX and super().may_read()
 
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.event is not None:
-            self._hold_body()
-        if len(self.due) > PIPELINE_MAX:
-            self.flow.pause_reading()
-
     # Parser callbacks
 
     def on_headers_complete(self) -> None:
@@ -132,8 +125,11 @@ class EventProtocol(GuardedProtocol):
         self.phase, self.waits_since = IDLE, self.limits.now
         self.undigested_bytes = 0
         self.event = None
-        self._release_body()
+        if self.held_bytes:
+            self._release_body()
         self.due.append(event)
+        if len(self.due) > PIPELINE_MAX:
+            self.flow.pause_reading()
         try:
             receipt = self.spool.receipt()
             identify = self._visitor(receipt) if event.wishes.visitor else None
@@ -150,7 +146,9 @@ class EventProtocol(GuardedProtocol):
 
     # A body that comes in pieces
 
-    def _hold_body(self) -> None:
+    def hold_body(self) -> None:
+        if self.event is None:
+            return
         grown = len(self.event_body) - self.held_bytes
         try:
             self.limits.hold(grown)
@@ -159,9 +157,8 @@ class EventProtocol(GuardedProtocol):
             self.refuse(refused)
 
     def _release_body(self) -> None:
-        if self.held_bytes:
-            self.limits.release(self.held_bytes)
-            self.held_bytes = 0
+        self.limits.release(self.held_bytes)
+        self.held_bytes = 0
 
     def _abandon_half_a_request(self) -> None:
         self.event = None
@@ -191,11 +188,10 @@ class EventProtocol(GuardedProtocol):
             self.on_response_complete()  # as uvicorn goes on: what is queued, or reading
 
     def shutdown(self) -> None:
-        last = self.event or (self.due[-1] if self.due else None)
-        if last is None:
-            super().shutdown()
+        if self.phase == IDLE and self.due:
+            self.due[-1].keep_alive = False
         else:
-            last.keep_alive = False
+            super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.due.clear()
