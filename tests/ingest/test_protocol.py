@@ -166,6 +166,30 @@ def test_the_pages_of_allowed_origins_may_read_the_answer(path, tmp_path, origin
     assert allowed == ([b"*"] * 5 if origins == "*" else [b"https://a.example"] * 2)
 
 
+def test_a_browser_may_ask_first_whether_it_may_send_json(path, tmp_path):
+    asks = request(
+        method=b"OPTIONS",
+        body=b"",
+        headers=(
+            b"Origin: https://a.example",
+            b"Access-Control-Request-Method: POST",
+            b"Access-Control-Request-Headers: content-type",
+        ),
+    )
+    answers = ask(tmp_path, path, asks)
+    assert statuses(answers) == [204, 200]
+    assert b"access-control-allow-origin: *\r\n" in answers
+    assert b"access-control-allow-methods: POST\r\n" in answers
+    assert b"access-control-allow-headers: content-type, content-encoding\r\n" in answers
+    assert b"access-control-max-age: 86400\r\n" in answers
+
+
+def test_a_client_that_offers_http_2_is_answered_in_http_1_1(tmp_path):
+    message = request(headers=(b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c"))
+    assert statuses(ask(tmp_path, "fast", message + request())) == [202, 202, 200]
+    assert len(lines(tmp_path)) == 2
+
+
 # Both paths against each other, over requests of every kind in pieces of every size
 
 MESSAGES = [
