@@ -4,6 +4,7 @@ import argparse
 import logging
 import math
 import os
+import resource
 import signal
 import socket
 import sys
@@ -27,6 +28,7 @@ LOGGING = {  # a dict because uvicorn hands it on to every worker
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"level": "INFO", "handlers": ["stderr"]},
 }
+OTHER_FILES = 64  # that a worker has open beside its connections
 GRACE_S = 3  # for requests under way at shutdown; with closing the segment it stays under 5
 
 
@@ -40,6 +42,7 @@ def main() -> int:
     parser.parse_args()
     settings = Settings.from_env(os.environ)
     check_folder(settings)
+    allow_files(settings)
     listener = listen(settings)
     counters = tempfile.TemporaryDirectory(prefix="footfall-ingest-")
     config = uvicorn.Config(
@@ -84,6 +87,19 @@ def check_folder(settings: Settings) -> None:
         raise SystemExit(
             f"ingest: DATA_DIR {settings.data_dir!r} takes no files: {error}"
         ) from None
+
+
+def allow_files(settings: Settings) -> None:
+    """Raises SystemExit if the system does not allow a file for each connection."""
+    needed = settings.connections_max + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise SystemExit(
+            f"ingest: INGEST_CONNECTIONS_MAX needs {needed} open files, "
+            f"but `ulimit -Hn` allows {hard}"
+        )
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))  # its workers inherit it
 
 
 def listen(settings: Settings) -> socket.socket:
