@@ -1,7 +1,5 @@
 """One pass: segments become one part per date, and are released once every part has its name."""
 
-import secrets
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,13 +7,13 @@ from pathlib import Path
 from compactor.day import Day, split_by_date
 from compactor.disk import Disk
 from compactor.duplicates import find_duplicates
-from compactor.lake import Lake, Part, part_name
-from compactor.publish import prepare, publish, sweep
+from compactor.lake import Lake, Part, PartNames
+from compactor.publish import confirm, prepare, publish, sweep
 from compactor.quarantine import Quarantine
 from compactor.read import SetAside, connect, read_segments, split_lines
 from compactor.spool import release
-from compactor.write import write_part
-from ingest.segment import SegmentName, spool_folder
+from compactor.write import gather, sample_of, write_part
+from ingest.segment import SegmentName
 
 
 @dataclass(slots=True)
@@ -36,21 +34,21 @@ class Compactor:
 
     def __init__(
         self,
-        data_dir: str | Path,
-        disk: Disk | None = None,
-        clock: Callable[[], float] = time.time,
+        lake: Lake,
+        spool: Path,
+        quarantine: Quarantine,
+        next_name: PartNames,
+        disk: Disk,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
-        # Fixed for the life of the process
-        self._spool = spool_folder(data_dir)
-        self._lake = Lake(data_dir)
-        self._disk = disk or Disk()
-        self._quarantine = Quarantine(data_dir, self._disk)
+        """`check` is called between dates; what it raises ends the pass, to be repeated later."""
+        self._lake = lake
+        self._spool = spool
+        self._quarantine = quarantine
+        self._next_name = next_name
+        self._disk = disk
+        self._check = check
         self._database = connect()
-        self._clock = clock
-        self._id = secrets.token_hex(4)
-
-        # Grows with every part
-        self._seq = 0
 
     def compact(self, segments: Sequence[SegmentName]) -> Outcome:
         """One pass. Needs the lake's lock.
@@ -64,6 +62,7 @@ class Compactor:
         outcome = Outcome(len(segments), bytes_read=sum(path.stat().st_size for path in paths))
         rows = read_segments(self._database, paths)
         for day in split_by_date(rows, segments):
+            self._check()
             self._publish_day(day, segments, outcome)
         release(self._spool, segments, self._disk)
         return outcome
@@ -73,6 +72,7 @@ class Compactor:
         covered = {id for part in stored for id in self._lake.footer(part).segments}
         day.leave_out({n for n, name in enumerate(segments) if name.id in covered})
         if day.is_empty():
+            confirm(self._lake, day.date, self._disk)
             return
         paths = [str(self._lake.path(part)) for part in stored]
         day.set_duplicates(find_duplicates(self._database, day.rows.table, day.positions, paths))
@@ -82,7 +82,12 @@ class Compactor:
         publish(
             self._lake,
             part,
-            lambda file: write_part(file, day.rows.table, day.positions, footer),
+            lambda file: write_part(
+                file,
+                gather(day.rows.table, day.positions),
+                sample_of(day.rows.table, day.positions),
+                footer,
+            ),
             self._disk,
         )
         outcome.rows += sum(counts.rows for counts in footer.segments.values())
@@ -93,16 +98,12 @@ class Compactor:
 
     def _keep_set_aside(self, day: Day, segments: Sequence[SegmentName]) -> None:
         duplicates = day.duplicate_lines()
-        for n in duplicates.keys() | day.damaged.keys():
+        for n, name in enumerate(segments):
             lines = list(day.damaged.get(n, ()))
             if n in duplicates:
-                content = split_lines((self._spool / str(segments[n])).read_bytes())
+                content = split_lines((self._spool / str(name)).read_bytes())
                 lines += [
                     SetAside(line, "duplicate: this event_id is stored already", content[line - 1])
                     for line in sorted(duplicates[n])
                 ]
-            self._quarantine.keep(day.date, segments[n], lines)
-
-    def _next_name(self) -> str:
-        self._seq += 1
-        return part_name(int(self._clock() * 1000), self._id, self._seq)
+            self._quarantine.keep(day.date, name, lines)

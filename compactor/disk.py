@@ -1,11 +1,21 @@
 """Every call with which the compactor changes a disk. A seam: tests record, stop or lose them."""
 
+import ctypes
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 STAGED = ".staged"
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2  # linux/fs.h
+_NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+class CannotExchange(Exception):
+    """The file system has no atomic exchange of two names: NFS and most network file systems."""
 
 
 class Disk:
@@ -21,7 +31,10 @@ class Disk:
         _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
 
     def make_folder(self, folder: Path) -> None:
-        folder.mkdir(mode=0o750, exist_ok=True)
+        folder.mkdir(mode=0o750)
+
+    def remove_folder(self, folder: Path) -> None:
+        folder.rmdir()
 
     def truncate(self, path: Path, size: int) -> None:
         os.truncate(path, size)
@@ -33,8 +46,26 @@ class Disk:
     def rename(self, source: Path, target: Path) -> None:
         source.rename(target)
 
+    def exchange(self, one: Path, other: Path) -> None:
+        """Swap two names in one step, renameat2(2). Raises CannotExchange."""
+        names = os.fsencode(one), os.fsencode(other)
+        try:
+            renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+        except AttributeError:
+            raise CannotExchange("this C library has no renameat2") from None
+        if renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+            return
+        number = ctypes.get_errno()
+        if number in _NOT_SUPPORTED:
+            raise CannotExchange(f"{other}: its file system cannot exchange two folders")
+        raise OSError(number, os.strerror(number), str(other))
+
     def unlink(self, path: Path) -> None:
         path.unlink()
+
+    def free_bytes(self, folder: Path) -> int:
+        status = os.statvfs(folder)
+        return status.f_bavail * status.f_frsize
 
 
 def _sync(path: Path, flags: int) -> None:

@@ -13,11 +13,17 @@ A part appears whole under a name that was never used before, and its bytes neve
 
 A segment is released (deleted) once every date that it has lines of has a part that names it.
 A line that is not an event has no date: it is counted at the date on which its segment was opened.
-A part that supersedes others holds all of their rows, and names all of their segments.
+A part that supersedes others holds all of their rows but those that were erased, and names all of
+their segments. It never stands beside them: the date's folder is exchanged for a new one.
+
+    rows in a part = the sum of its segments' rows - what was erased
+    accepted lines = rows in the lake + erased + duplicates + quarantined + lines in the spool
 """
 
 import re
-from collections.abc import Sequence
+import secrets
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -54,7 +60,7 @@ _encode_props = msgspec.json.Encoder().encode
 class Counts(msgspec.Struct, frozen=True, array_like=True):
     """What became of one segment's lines of one date: lines = rows + duplicates + quarantined.
 
-    In JSON an array, in this order.
+    In JSON an array, in this order. It stays as it was when the segment was compacted.
     """
 
     lines: int = 0
@@ -70,6 +76,16 @@ class Footer(msgspec.Struct, frozen=True, kw_only=True):
     segments: dict[str, Counts] = {}  # by segment id
     duplicates_by_site: dict[str, int] = {}
     supersedes: list[str] = []  # names of parts of the same date
+    erased_by_site: dict[str, int] = {}  # rows that `segments` counts and that are gone on request
+
+    @property
+    def rows(self) -> int:
+        """How many the part holds."""
+        return sum(counts.rows for counts in self.segments.values()) - self.erased
+
+    @property
+    def erased(self) -> int:
+        return sum(self.erased_by_site.values())
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -84,6 +100,11 @@ class Part:
         """Relative to the folder of events."""
         return f"date={self.date.isoformat()}/{self.name}"
 
+    @property
+    def created_ms(self) -> int:
+        """Unix time."""
+        return int(self.name[:13])
+
 
 class Lake:
     """The lake of one data folder: which parts there are, and what their footers say."""
@@ -92,7 +113,7 @@ class Lake:
         self.folder = Path(data_dir) / "lake"
         self.events = self.folder / "events"
         self.staging = self.folder / "staging"  # what is being written; no glob for events sees it
-        self._footers: dict[Part, Footer] = {}  # a part never changes, so neither does its footer
+        self._footers: dict[date, dict[Part, Footer]] = {}  # a part's footer never changes
 
     def path(self, part: Part) -> Path:
         return self.events / part.path
@@ -115,22 +136,31 @@ class Lake:
         except FileNotFoundError:
             return []
         parts = sorted(part for name in names if (part := parse_part(day, name)))
+        self._forget(day, parts)
         superseded = {name for part in parts for name in self.footer(part).supersedes}
         return [part for part in parts if part.name not in superseded]
 
     def rows(self, day: date) -> int:
         """How many rows the parts of a date hold."""
-        footers = [self.footer(part) for part in self.parts(day)]
-        return sum(counts.rows for footer in footers for counts in footer.segments.values())
+        return sum(self.footer(part).rows for part in self.parts(day))
 
     def footer(self, part: Part) -> Footer:
         """Read once, ever. Raises FileNotFoundError if the part has gone."""
-        footer = self._footers.get(part)
+        known = self._footers.setdefault(part.date, {})
+        footer = known.get(part)
         if footer is None:
-            metadata = pq.read_metadata(self.path(part)).metadata
-            footer = msgspec.json.decode(metadata[FOOTER_KEY], type=Footer)
-            self._footers[part] = footer
+            footer = known[part] = read_footer(self.path(part))
         return footer
+
+    def forget(self, day: date) -> None:
+        """Let go of a date's footers: they take a hundred bytes and more a segment."""
+        self._footers.pop(day, None)
+
+    def _forget(self, day: date, present: Sequence[Part]) -> None:
+        known = self._footers.get(day, {})
+        gone = [part for part in tuple(known) if part not in present]  # other threads may add
+        for part in gone:
+            known.pop(part, None)
 
 
 def parse_folder(name: str) -> date | None:
@@ -147,9 +177,27 @@ def parse_part(day: date, name: str) -> Part | None:
     return Part(day, name) if _PART.fullmatch(name) else None
 
 
-def part_name(created_ms: int, compactor: str, seq: int) -> str:
-    """Unique across machines: each compactor process draws its own 32 bits."""
-    return f"{created_ms:013d}-{compactor}-{seq:06d}.parquet"
+def read_footer(path: Path) -> Footer:
+    """Raises FileNotFoundError; ValueError if it is not a part."""
+    metadata = pq.read_metadata(path).metadata or {}
+    if FOOTER_KEY not in metadata:
+        raise ValueError(f"{path} has no {FOOTER_KEY.decode()!r} in its footer")
+    return msgspec.json.decode(metadata[FOOTER_KEY], type=Footer)
+
+
+class PartNames:
+    """New names, unique across machines: each compactor process draws its own 32 bits."""
+
+    def __init__(
+        self, clock: Callable[[], float] = time.time, compactor: str | None = None
+    ) -> None:
+        self._clock = clock
+        self._compactor = compactor or secrets.token_hex(4)
+        self._seq = 0
+
+    def __call__(self) -> str:
+        self._seq += 1
+        return f"{int(self._clock() * 1000):013d}-{self._compactor}-{self._seq:06d}.parquet"
 
 
 def to_table(events: Sequence[StoredEvent]) -> pa.Table:

@@ -5,90 +5,200 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import duckdb
 import pyarrow as pa
 
 from compactor.compact import Compactor, Outcome
-from compactor.disk import Disk
-from compactor.lake import Lake
-from compactor.plan import Thresholds, Waiting, is_worth_a_pass, plan
-from compactor.publish import prepare
+from compactor.consolidate import consolidate
+from compactor.disk import CannotExchange, Disk
+from compactor.expire import expire, is_expired
+from compactor.lake import Lake, PartNames
+from compactor.plan import Held, Thresholds, Waiting, is_worth_a_pass, plan, plan_merges
+from compactor.publish import prepare, sweep
 from compactor.quarantine import Quarantine
 from compactor.settings import Settings
 from compactor.spool import close_orphans, closed_segments
 from compactor.view import write_view
-from ingest.segment import spool_folder
+from ingest.segment import SegmentName, spool_folder
 
 logger = logging.getLogger("compactor")
 
 LOCK_POLL_S = 0.1
 TROUBLE_WAIT_S = 5.0
+TIDY_INTERVAL_S = 600.0
+
+
+class Stopped(Exception):
+    """Told to stop in the middle of something: it will be repeated."""
 
 
 class Passes:
-    def __init__(self, settings: Settings, stop: threading.Event, disk: Disk | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        stop: threading.Event,
+        disk: Disk | None = None,
+        clock: Callable[[], float] = time.time,
+        next_name: PartNames | None = None,
+    ) -> None:
         """Raises OSError when the data folder does not take files."""
         # Fixed for the life of the process
         self._settings = settings
         self._stop = stop
         self._disk = disk or Disk()
-        self._lake = Lake(settings.data_dir)
-        self._spool = spool_folder(settings.data_dir)
-        self._quarantine = Quarantine(settings.data_dir, self._disk)
-        self._compactor = Compactor(settings.data_dir, self._disk)
+        self._clock = clock
+        self.lake = Lake(settings.data_dir)
+        self.spool = spool_folder(settings.data_dir)
+        self.quarantine = Quarantine(settings.data_dir, self._disk)
+        self.next_name = next_name or PartNames(clock)
+        self._compactor = Compactor(
+            self.lake, self.spool, self.quarantine, self.next_name, self._disk, self._check
+        )
         self._thresholds = Thresholds(settings.pass_bytes_max, settings.pass_age_s_max)
-        prepare(self._lake, self._disk)
+        prepare(self.lake, self._disk)
 
         # Set when done
         self._view_written = False
 
+        # Dates to look at, and when to list them again
+        self._to_tidy: deque[date] = deque()
+        self._tidy_at = 0.0
+
+        # After a pass that failed: one segment at a time, until one succeeds
+        self._careful = False
+
     def run(self) -> None:
         """Until told to stop. Trouble, a full disk say, costs a repetition and no event."""
-        logger.info("watching %s", self._spool)
+        logger.info("watching %s", self.spool)
         while not self._stop.is_set():
             try:
-                self._turn(everything=False)
+                self.turn(everything=False)
+                self._write_view()
+            except Stopped:
+                break
             except (OSError, duckdb.Error, pa.ArrowException) as error:
+                self._careful = True
                 logger.error("the pass failed and will be repeated: %s", error)
                 self._stop.wait(TROUBLE_WAIT_S)
             self._stop.wait(self._settings.poll_interval_s)
 
     def run_once(self) -> None:
         """Everything that waits now. Raises what goes wrong."""
-        self._turn(everything=True)
+        try:
+            self.turn(everything=True)
+            self._write_view()
+        except Stopped:
+            logger.warning("stopped before everything was done")
 
-    def _turn(self, everything: bool) -> None:
-        with self._lock() as ours:
+    def turn(self, everything: bool) -> None:
+        """Close orphans, compact what waits if it is time, and tidy closed dates."""
+        with self.lock() as ours:
             if not ours:
                 return
-            close_orphans(self._spool, self._quarantine, self._disk)
-            waiting = closed_segments(self._spool)
+            sweep(self.lake, self._disk)
+            close_orphans(self.spool, self.quarantine, self._disk)
+            waiting = closed_segments(self.spool)
             if everything or self._is_time(waiting):
                 self._compact(waiting)
-            if not self._view_written and self._lake.dates():
-                write_view(self._lake, self._disk)
+            self._tidy(everything)
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise Stopped
+
+    def _write_view(self) -> None:
+        if self._view_written or not self.lake.dates():
+            return
+        with self.lock() as ours:
+            if ours:
+                write_view(self.lake, self._disk)
                 self._view_written = True
+
+    # Segments
 
     def _is_time(self, waiting: Sequence[Waiting]) -> bool:
         dates = {segment.name.opened_on for segment in waiting}
-        rows_held = sum(self._lake.rows(day) for day in dates)
-        return is_worth_a_pass(waiting, rows_held, int(time.time() * 1000), self._thresholds)
+        rows_held = sum(self.lake.rows(day) for day in dates)
+        return is_worth_a_pass(waiting, rows_held, int(self._clock() * 1000), self._thresholds)
 
     def _compact(self, waiting: Sequence[Waiting]) -> None:
-        for segments in plan(waiting, self._thresholds):
-            if self._stop.is_set():
-                return
+        while waiting:
+            self._check()
+            segments = self._next_pass(waiting)
+            if len(segments) < len(waiting):
+                self._log_backlog(waiting)
             started = time.monotonic()
             outcome = self._compactor.compact(segments)
             _log(outcome, time.monotonic() - started)
+            self._careful = False
+            waiting = [segment for segment in waiting if segment.name not in set(segments)]
+
+    def _next_pass(self, waiting: Sequence[Waiting]) -> list[SegmentName]:
+        """As much as fits even if nothing got smaller; one segment in any case, for it will."""
+        free = self._disk.free_bytes(self.lake.folder)
+        room = 1 if self._careful else min(free, self._settings.pass_bytes_max)
+        if room < self._settings.pass_bytes_max:
+            logger.warning("%d bytes are free on the disk: a pass takes less at a time", free)
+        return plan(waiting, replace(self._thresholds, pass_bytes_max=room))[0]
+
+    def _log_backlog(self, waiting: Sequence[Waiting]) -> None:
+        oldest_s = self._clock() - min(segment.closed_ms for segment in waiting) / 1000
+        logger.info(
+            "behind by %d segments, %d bytes, the oldest closed %.0f s ago",
+            len(waiting),
+            sum(segment.bytes for segment in waiting),
+            oldest_s,
+        )
+
+    # Dates
+
+    def _tidy(self, everything: bool) -> None:
+        """All dates now and then, but one rewrite a turn: what waits in the spool comes first."""
+        if everything or time.monotonic() >= self._tidy_at:
+            self._to_tidy = deque(self.lake.dates())
+            self._tidy_at = time.monotonic() + TIDY_INTERVAL_S
+        while self._to_tidy:
+            self._check()
+            if self._tidy_date(self._to_tidy.popleft()) and not everything:
+                return
+
+    def _tidy_date(self, day: date) -> bool:
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        days = self._settings.retention_days
+        if days and is_expired(day, now.date(), days):
+            return bool(self._expire(day))
+        if now < _end_of(day) + timedelta(hours=self._settings.close_after_h):
+            return False
+        return self._consolidate(day)
+
+    def _expire(self, day: date) -> int:
+        moved = expire(self.lake, self.spool, day, self._disk)
+        if moved:
+            logger.info("moved %s out of the lake: %d parts", day, len(moved))
+        return len(moved)
+
+    def _consolidate(self, day: date) -> bool:
+        held = [Held(part, self.lake.footer(part).rows) for part in self.lake.parts(day)]
+        groups = plan_merges(held, int(self._clock() * 1000))
+        if groups:
+            try:
+                consolidate(self.lake, day, groups, self.next_name, self._disk, self._check)
+                logger.info("consolidated %s: %s parts", day, _sizes(groups))
+            except CannotExchange as error:
+                logger.warning("%s stays in %d parts: %s", day, len(held), error)
+        self.lake.forget(day)
+        return bool(groups)
 
     @contextmanager
-    def _lock(self) -> Iterator[bool]:
+    def lock(self) -> Iterator[bool]:
         """Wait for our turn on the lake; False if we are to stop first. A crash lets go of it."""
-        fd = os.open(self._lake.folder / "lock", os.O_RDWR | os.O_CREAT, 0o640)
+        fd = os.open(self.lake.folder / "lock", os.O_RDWR | os.O_CREAT, 0o640)
         try:
             while not (ours := _try_flock(fd)) and not self._stop.wait(LOCK_POLL_S):
                 pass
@@ -103,6 +213,14 @@ def _try_flock(fd: int) -> bool:
         return True
     except BlockingIOError:
         return False
+
+
+def _end_of(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+
+
+def _sizes(groups: Sequence[Sequence[object]]) -> str:
+    return " + ".join(str(len(group)) for group in groups)
 
 
 def _log(outcome: Outcome, seconds: float) -> None:

@@ -28,10 +28,17 @@ class Quarantine:
         self._disk = disk
 
     def keep(self, day: date, segment: SegmentName, lines: Sequence[SetAside]) -> None:
-        folder = self.folder / f"date={day.isoformat()}"
-        make_folder(self.folder, self._disk)
-        make_folder(folder, self._disk)
-        self._write(folder / f"{segment.id}.jsonl", segment, lines)
+        """These lines of a segment, and no others: a pass that is repeated may differ."""
+        path = self.path(day, segment.id)
+        if lines:
+            make_folder(self.folder, self._disk)
+            make_folder(path.parent, self._disk)
+            self._write(path, segment, lines)
+        elif path.exists():
+            self._disk.unlink(path)
+
+    def path(self, day: date, segment_id: str) -> Path:
+        return self.folder / f"date={day.isoformat()}" / f"{segment_id}.jsonl"
 
     def keep_tail(self, segment: SegmentName, tail: bytes) -> None:
         make_folder(self.folder, self._disk)

@@ -3,6 +3,7 @@
 Measured on two million events of ordinary traffic; each choice is said where it is made.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import msgspec
@@ -16,7 +17,7 @@ ROW_GROUP_ROWS = 122_880
 SAMPLE_ROWS = 16_384
 SORTED_BY = ("site_id", "timestamp")
 
-_CODED = ("site_id", "event_type")  # few values: dictionary codes all the way to the file
+CODED = ("site_id", "event_type")  # few values: dictionary codes all the way to the file
 _RANDOM = ("user_id", "event_id")
 _TEXTS = ("path", "user_id", "event_id", "referrer", "props")
 _PRUNED_BY = ["site_id", "event_type", "timestamp", "received_at"]
@@ -27,7 +28,7 @@ def prepare_columns(table: pa.Table) -> pa.Table:
 
     take() then moves integers, and the Parquet writer takes the codes as they are.
     """
-    for name in _CODED:
+    for name in CODED:
         coded = pc.dictionary_encode(table[name]).unify_dictionaries()
         table = table.set_column(table.schema.get_field_index(name), name, coded)
     return table.combine_chunks()
@@ -51,12 +52,27 @@ def one_chunk(column: pa.ChunkedArray) -> pa.Array:
     return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
 
 
-def write_part(file: BinaryIO, table: pa.Table, order: pa.Array, footer: Footer) -> None:
-    """The rows of `table` at the positions `order`, as one Parquet file."""
-    delta = _delta_encodings(table, order)
+def gather(table: pa.Table, order: pa.Array) -> Iterator[pa.Table]:
+    """The rows at the positions `order`, a row group at a time: a pass is never twice in memory."""
+    for start in range(0, len(order), ROW_GROUP_ROWS):
+        yield take_rows(table, order.slice(start, ROW_GROUP_ROWS))
+
+
+def take_rows(table: pa.Table, positions: pa.Array) -> pa.Table:
+    return pa.table([column.take(positions) for column in table.columns], schema=table.schema)
+
+
+def write_part(
+    file: BinaryIO, groups: Iterable[pa.Table], sample: pa.Table, footer: Footer
+) -> None:
+    """Sorted rows as one Parquet file, a row group for each of `groups`.
+
+    `sample`: some of the rows, neighbours; it decides how columns are encoded.
+    """
+    delta = _delta_encodings(sample)
     schema = pa.schema(
         [
-            table.schema.field(name).with_nullable(SCHEMA.field(name).nullable)
+            sample.schema.field(name).with_nullable(SCHEMA.field(name).nullable)
             for name in SCHEMA.names
         ]
     )
@@ -73,20 +89,21 @@ def write_part(file: BinaryIO, table: pa.Table, order: pa.Array, footer: Footer)
         store_schema=False,
         sorting_columns=[pq.SortingColumn(SCHEMA.get_field_index(name)) for name in SORTED_BY],
     ) as writer:
-        # one row group gathered at a time: the pass is never twice in memory
-        for start in range(0, len(order), ROW_GROUP_ROWS):
-            group = order.slice(start, ROW_GROUP_ROWS)
-            columns = [table[name].take(group) for name in SCHEMA.names]
+        for group in groups:
+            columns = [group[name] for name in SCHEMA.names]
             writer.write_table(pa.table(columns, schema=schema), row_group_size=ROW_GROUP_ROWS)
         writer.add_key_value_metadata({FOOTER_KEY: msgspec.json.encode(footer)})
 
 
-def _delta_encodings(table: pa.Table, order: pa.Array) -> dict[str, str]:
+def _delta_encodings(sample: pa.Table) -> dict[str, str]:
     """The columns that are smaller without a dictionary: times, and texts that rarely repeat."""
     encodings = {"timestamp": "DELTA_BINARY_PACKED", "received_at": "DELTA_BINARY_PACKED"}
-    sample = order.slice(max(0, (len(order) - SAMPLE_ROWS) // 2), SAMPLE_ROWS)
     for name in _TEXTS:
-        values = table[name].take(sample).drop_null()
+        values = sample[name].drop_null()
         if pc.count_distinct(values).as_py() > len(values) / 2:
             encodings[name] = "DELTA_LENGTH_BYTE_ARRAY"
     return encodings
+
+
+def sample_of(table: pa.Table, order: pa.Array) -> pa.Table:
+    return take_rows(table, order.slice(max(0, (len(order) - SAMPLE_ROWS) // 2), SAMPLE_ROWS))
