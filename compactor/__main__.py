@@ -7,21 +7,15 @@ import signal
 import sys
 import threading
 
-from compactor.passes import Passes
+from compactor.commands import erase, expire, verify
+from compactor.disk import CannotExchange
+from compactor.erase import Subject
+from compactor.passes import Passes, Stopped
 from compactor.settings import Settings, describe
-
-logger = logging.getLogger("compactor")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m compactor",
-        description=__doc__,
-        epilog="settings, from the environment:\n" + describe(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--once", action="store_true", help="compact all that waits now, and end")
-    arguments = parser.parse_args()
+    arguments = parse()
     settings = Settings.from_env(os.environ)
     if not os.path.isdir(settings.data_dir):
         raise SystemExit(f"compactor: DATA_DIR {settings.data_dir!r} is not a folder")
@@ -32,14 +26,56 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        passes = Passes(settings, stop)
-        if arguments.once:
-            passes.run_once()
-        else:
-            passes.run()
-    except OSError as error:
+        return run(arguments, settings, stop)
+    except Stopped:
+        raise SystemExit("compactor: stopped before everything was done") from None
+    except (OSError, CannotExchange) as error:
         raise SystemExit(f"compactor: {error}") from None
+
+
+def run(arguments: argparse.Namespace, settings: Settings, stop: threading.Event) -> int:
+    match arguments.command:
+        case "verify":
+            return verify(settings, stop)
+        case "erase":
+            subject = Subject(arguments.site, arguments.user)
+            return erase(settings, subject, arguments.dry_run, arguments.wait_s, stop)
+        case "expire":
+            return expire(settings, arguments.dry_run, stop)
+    passes = Passes(settings, stop)
+    if arguments.once:
+        passes.run_once()
+    else:
+        passes.run()
     return 0
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m compactor",
+        description=__doc__,
+        epilog="settings, from the environment:\n" + describe(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--once", action="store_true", help="compact all that waits now, and end")
+    commands = parser.add_subparsers(dest="command", title="commands, beside a running compactor")
+    commands.add_parser("verify", help="check every page, count and key of the lake")
+    command = commands.add_parser("expire", help="move dates out that are past their retention")
+    _dry_run(command)
+    command = commands.add_parser("erase", help="erase a site's events, or those of one user of it")
+    command.add_argument("--site", required=True, help="site_id")
+    command.add_argument("--user", help="user_id; without it, all events of the site")
+    command.add_argument(
+        "--wait-s", type=float, default=120.0, help="for ingest to close its segments: %(default)s"
+    )
+    _dry_run(command)
+    return parser.parse_args()
+
+
+def _dry_run(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--dry-run", action="store_true", help="print what would go, change nothing"
+    )
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ SCHEMA = pa.schema(
     ]
 )
 
-_PART = re.compile(r"(\d{13})-([0-9a-f]{8})-(\d{6})\.parquet", re.ASCII)
+PART_NAME = re.compile(r"(\d{13})-([0-9a-f]{8})-(\d{6})\.parquet", re.ASCII)
 _FOLDER = re.compile(r"date=(\d{4}-\d{2}-\d{2})", re.ASCII)
 _encode_props = msgspec.json.Encoder().encode
 
@@ -174,7 +174,7 @@ def parse_folder(name: str) -> date | None:
 
 def parse_part(day: date, name: str) -> Part | None:
     """None for a file that is not a part."""
-    return Part(day, name) if _PART.fullmatch(name) else None
+    return Part(day, name) if PART_NAME.fullmatch(name) else None
 
 
 def read_footer(path: Path) -> Footer:

@@ -33,6 +33,7 @@ class PartReader:
             path, read_dictionary=list(CODED), page_checksum_verification=True, pre_buffer=False
         )
         self.num_rows: int = self._file.metadata.num_rows
+        self.columns: list[str] = self._file.schema_arrow.names
         self._batches = self.batches()
         self._rest = self._file.schema_arrow.empty_table()
 
@@ -42,9 +43,24 @@ class PartReader:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def batches(self, columns: Sequence[str] = SCHEMA.names) -> Iterator[pa.Table]:
-        for batch in self._file.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False):
+    def batches(
+        self, columns: Sequence[str] = SCHEMA.names, site_id: str | None = None
+    ) -> Iterator[pa.Table]:
+        """All rows; with a site, only row groups that may have rows of it."""
+        for batch in self._file.iter_batches(
+            BATCH_ROWS,
+            [n for n in range(self._file.num_row_groups) if self._may_have(n, site_id)],
+            columns=list(columns),
+            use_threads=False,
+        ):
             yield pa.Table.from_batches([batch])
+
+    def _may_have(self, group: int, site_id: str | None) -> bool:
+        column = self._file.metadata.row_group(group).column(SCHEMA.get_field_index("site_id"))
+        statistics = column.statistics
+        if site_id is None or statistics is None or not statistics.has_min_max:
+            return True
+        return bool(statistics.min <= site_id <= statistics.max)
 
     def next(self, count: int) -> pa.Table:
         """The next `count` rows."""

@@ -51,17 +51,17 @@ class Passes:
         # Fixed for the life of the process
         self._settings = settings
         self._stop = stop
-        self._disk = disk or Disk()
+        self.disk = disk or Disk()
         self._clock = clock
         self.lake = Lake(settings.data_dir)
         self.spool = spool_folder(settings.data_dir)
-        self.quarantine = Quarantine(settings.data_dir, self._disk)
+        self.quarantine = Quarantine(settings.data_dir, self.disk)
         self.next_name = next_name or PartNames(clock)
         self._compactor = Compactor(
-            self.lake, self.spool, self.quarantine, self.next_name, self._disk, self._check
+            self.lake, self.spool, self.quarantine, self.next_name, self.disk, self._check
         )
         self._thresholds = Thresholds(settings.pass_bytes_max, settings.pass_age_s_max)
-        prepare(self.lake, self._disk)
+        prepare(self.lake, self.disk)
 
         # Set when done
         self._view_written = False
@@ -99,14 +99,25 @@ class Passes:
     def turn(self, everything: bool) -> None:
         """Close orphans, compact what waits if it is time, and tidy closed dates."""
         with self.lock() as ours:
+            if ours:
+                self._compact_waiting(everything)
+                self._tidy(everything)
+
+    def compact_all(self) -> None:
+        """What waits in closed segments. Raises Stopped."""
+        with self.lock() as ours:
             if not ours:
-                return
-            sweep(self.lake, self._disk)
-            close_orphans(self.spool, self.quarantine, self._disk)
-            waiting = closed_segments(self.spool)
-            if everything or self._is_time(waiting):
-                self._compact(waiting)
-            self._tidy(everything)
+                raise Stopped
+            self._compact_waiting(everything=True)
+
+    def expire(self, days: Sequence[date]) -> None:
+        """Move dates out of the lake. Raises Stopped."""
+        with self.lock() as ours:
+            if not ours:
+                raise Stopped
+            for day in days:
+                self._check()
+                self._expire(day)
 
     def _check(self) -> None:
         if self._stop.is_set():
@@ -117,10 +128,17 @@ class Passes:
             return
         with self.lock() as ours:
             if ours:
-                write_view(self.lake, self._disk)
+                write_view(self.lake, self.disk)
                 self._view_written = True
 
     # Segments
+
+    def _compact_waiting(self, everything: bool) -> None:
+        sweep(self.lake, self.disk)
+        close_orphans(self.spool, self.quarantine, self.disk)
+        waiting = closed_segments(self.spool)
+        if everything or self._is_time(waiting):
+            self._compact(waiting)
 
     def _is_time(self, waiting: Sequence[Waiting]) -> bool:
         dates = {segment.name.opened_on for segment in waiting}
@@ -141,7 +159,7 @@ class Passes:
 
     def _next_pass(self, waiting: Sequence[Waiting]) -> list[SegmentName]:
         """As much as fits even if nothing got smaller; one segment in any case, for it will."""
-        free = self._disk.free_bytes(self.lake.folder)
+        free = self.disk.free_bytes(self.lake.folder)
         room = 1 if self._careful else min(free, self._settings.pass_bytes_max)
         if room < self._settings.pass_bytes_max:
             logger.warning("%d bytes are free on the disk: a pass takes less at a time", free)
@@ -178,7 +196,7 @@ class Passes:
         return self._consolidate(day)
 
     def _expire(self, day: date) -> int:
-        moved = expire(self.lake, self.spool, day, self._disk)
+        moved = expire(self.lake, self.spool, day, self.disk)
         if moved:
             logger.info("moved %s out of the lake: %d parts", day, len(moved))
         return len(moved)
@@ -188,7 +206,7 @@ class Passes:
         groups = plan_merges(held, int(self._clock() * 1000))
         if groups:
             try:
-                consolidate(self.lake, day, groups, self.next_name, self._disk, self._check)
+                consolidate(self.lake, day, groups, self.next_name, self.disk, self._check)
                 logger.info("consolidated %s: %s parts", day, _sizes(groups))
             except CannotExchange as error:
                 logger.warning("%s stays in %d parts: %s", day, len(held), error)

@@ -28,7 +28,7 @@ def prepare_columns(table: pa.Table) -> pa.Table:
 
     take() then moves integers, and the Parquet writer takes the codes as they are.
     """
-    for name in CODED:
+    for name in set(CODED) & set(table.column_names):
         coded = pc.dictionary_encode(table[name]).unify_dictionaries()
         table = table.set_column(table.schema.get_field_index(name), name, coded)
     return table.combine_chunks()

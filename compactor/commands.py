@@ -1,0 +1,117 @@
+"""What an operator runs by hand, beside a running compactor: verify, expire, erase."""
+
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tqdm import tqdm
+
+from compactor.erase import Subject, erase_date, erase_from_quarantine, rows_of
+from compactor.expire import is_expired
+from compactor.lake import Lake
+from compactor.passes import Passes, Stopped
+from compactor.quarantine import Quarantine, lines_in
+from compactor.settings import Settings
+from compactor.verify import Verification
+from ingest.segment import OPEN, SegmentName, list_segments, spool_folder
+
+POLL_S = 0.2
+
+
+def verify(settings: Settings, stop: threading.Event) -> int:
+    """Status 1 if anything at all is wrong; each finding is a line."""
+    verification = Verification(settings.data_dir)
+    dates = verification.lake.dates()
+    for day in tqdm(dates, desc="verify", unit=" dates", disable=not sys.stderr.isatty()):
+        if stop.is_set():
+            print(f"stopped before {day}")
+            return 1
+        for finding in verification.check_date(day):
+            tqdm.write(finding, file=sys.stdout)
+    print(verification.summary())
+    return 1 if verification.findings else 0
+
+
+def expire(settings: Settings, dry_run: bool, stop: threading.Event) -> int:
+    if not settings.retention_days:
+        raise SystemExit("compactor: COMPACTOR_RETENTION_DAYS is not set: every date stays")
+    lake = Lake(settings.data_dir)
+    today = datetime.now(UTC).date()
+    days = [day for day in lake.dates() if is_expired(day, today, settings.retention_days)]
+    for day in days:
+        print(f"{'would move' if dry_run else 'moves'} {day}: {lake.rows(day)} rows")
+    if not dry_run:
+        Passes(settings, stop).expire(days)
+    print(f"{len(days)} dates")
+    return 0
+
+
+def erase(
+    settings: Settings, subject: Subject, dry_run: bool, wait_s: float, stop: threading.Event
+) -> int:
+    """Everything that was accepted before this call."""
+    if dry_run:
+        return _count(settings, subject)
+    passes = Passes(settings, stop)
+    _wait_for_ingest(passes.spool, wait_s, stop)
+    passes.compact_all()
+    with passes.lock() as ours:
+        if not ours:
+            raise Stopped
+        rows = 0
+        for day in passes.lake.dates():
+            counts = erase_date(passes.lake, day, subject, passes.next_name, passes.disk)
+            if counts:
+                rows += sum(counts.values())
+                print(f"{day}: {sum(counts.values())} rows of {len(counts)} parts")
+        lines = erase_from_quarantine(passes.quarantine, subject)
+    print(f"erased {rows} rows, and {lines} lines in quarantine")
+    return 0
+
+
+def _count(settings: Settings, subject: Subject) -> int:
+    lake, spool = Lake(settings.data_dir), spool_folder(settings.data_dir)
+    rows = 0
+    for day in lake.dates():
+        counts = rows_of(lake, day, subject)
+        if counts:
+            rows += sum(counts.values())
+            print(f"{day}: would erase {sum(counts.values())} rows of {len(counts)} parts")
+    files = Quarantine(settings.data_dir).files()
+    lines = sum(subject.mentioned_in(line) for path in files for line in lines_in(path))
+    waiting = sum(_count_in(spool, name, subject) for name in list_segments(spool))
+    print(f"would erase {rows} rows, {waiting} in the spool, and {lines} lines in quarantine")
+    return 0
+
+
+def _count_in(spool: Path, name: SegmentName, subject: Subject) -> int:
+    try:
+        with (spool / str(name)).open("rb") as lines:
+            return sum(subject.mentioned_in(line) for line in lines)
+    except FileNotFoundError:  # closed or compacted in this moment
+        return 0
+
+
+def _wait_for_ingest(spool: Path, wait_s: float, stop: threading.Event) -> None:
+    """Until every segment that was open at this moment is closed: ingest does so by their age."""
+    deadline = time.monotonic() + wait_s
+    awaited = {name for name in list_segments(spool) if _is_written_to(spool, name)}
+    if awaited:
+        print(f"waiting for ingest to close {len(awaited)} segments", file=sys.stderr)
+    while awaited := awaited & set(list_segments(spool)):
+        if time.monotonic() > deadline:
+            raise SystemExit(
+                f"compactor: nothing was erased: after {wait_s:g} s ingest still writes to "
+                f"{', '.join(map(str, sorted(awaited)))}. Wait longer, or stop ingest."
+            )
+        if stop.wait(POLL_S):
+            raise SystemExit("compactor: stopped, nothing was erased")
+
+
+def _is_written_to(spool: Path, name: SegmentName) -> bool:
+    try:
+        return name.state == OPEN and (spool / str(name)).stat().st_size > 0
+    except FileNotFoundError:
+        return False
