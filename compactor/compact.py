@@ -1,8 +1,10 @@
 """One pass: segments become one part per date, and are released once every part has its name."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import duckdb
 
 from compactor.day import Day, split_by_date
 from compactor.disk import Disk
@@ -10,7 +12,7 @@ from compactor.duplicates import find_duplicates
 from compactor.lake import Lake, Part, PartNames
 from compactor.publish import confirm, prepare, publish, sweep
 from compactor.quarantine import Quarantine
-from compactor.read import SetAside, connect, read_segments, split_lines
+from compactor.read import SetAside, read_segments, split_lines
 from compactor.spool import release
 from compactor.write import gather, sample_of, write_part
 from ingest.segment import SegmentName
@@ -39,6 +41,7 @@ class Compactor:
         quarantine: Quarantine,
         next_name: PartNames,
         disk: Disk,
+        database: duckdb.DuckDBPyConnection,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         """`check` is called between dates; what it raises ends the pass, to be repeated later."""
@@ -47,8 +50,8 @@ class Compactor:
         self._quarantine = quarantine
         self._next_name = next_name
         self._disk = disk
+        self._database = database
         self._check = check
-        self._database = connect()
 
     def compact(self, segments: Sequence[SegmentName]) -> Outcome:
         """One pass. Needs the lake's lock.
@@ -69,14 +72,15 @@ class Compactor:
 
     def _publish_day(self, day: Day, segments: Sequence[SegmentName], outcome: Outcome) -> None:
         stored = self._lake.parts(day.date)
-        covered = {id for part in stored for id in self._lake.footer(part).segments}
-        day.leave_out({n for n, name in enumerate(segments) if name.id in covered})
+        named = {id for part in stored for id in self._lake.footer(part).segments}
+        covered = {n for n, name in enumerate(segments) if name.id in named}
+        day.leave_out(covered)
         if day.is_empty():
             confirm(self._lake, day.date, self._disk)
             return
         paths = [str(self._lake.path(part)) for part in stored]
         day.set_duplicates(find_duplicates(self._database, day.rows.table, day.positions, paths))
-        self._keep_set_aside(day, segments)
+        self._keep_set_aside(day, {n: s for n, s in enumerate(segments) if n not in covered})
         part = Part(day.date, self._next_name())
         footer = day.footer(segments)
         publish(
@@ -96,9 +100,10 @@ class Compactor:
         outcome.parts.append(part)
         outcome.bytes_written += self._lake.path(part).stat().st_size
 
-    def _keep_set_aside(self, day: Day, segments: Sequence[SegmentName]) -> None:
+    def _keep_set_aside(self, day: Day, segments: Mapping[int, SegmentName]) -> None:
+        """Before the part that counts them."""
         duplicates = day.duplicate_lines()
-        for n, name in enumerate(segments):
+        for n, name in segments.items():
             lines = list(day.damaged.get(n, ()))
             if n in duplicates:
                 content = split_lines((self._spool / str(name)).read_bytes())

@@ -22,6 +22,7 @@ from compactor.lake import Lake, PartNames
 from compactor.plan import Held, Thresholds, Waiting, is_worth_a_pass, plan, plan_merges
 from compactor.publish import prepare, sweep
 from compactor.quarantine import Quarantine
+from compactor.read import connect
 from compactor.settings import Settings
 from compactor.spool import close_orphans, closed_segments
 from compactor.view import write_view
@@ -46,6 +47,7 @@ class Passes:
         disk: Disk | None = None,
         clock: Callable[[], float] = time.time,
         next_name: PartNames | None = None,
+        database: duckdb.DuckDBPyConnection | None = None,
     ) -> None:
         """Raises OSError when the data folder does not take files."""
         # Fixed for the life of the process
@@ -58,7 +60,13 @@ class Passes:
         self.quarantine = Quarantine(settings.data_dir, self.disk)
         self.next_name = next_name or PartNames(clock)
         self._compactor = Compactor(
-            self.lake, self.spool, self.quarantine, self.next_name, self.disk, self._check
+            self.lake,
+            self.spool,
+            self.quarantine,
+            self.next_name,
+            self.disk,
+            database or connect(),
+            self._check,
         )
         self._thresholds = Thresholds(settings.pass_bytes_max, settings.pass_age_s_max)
         prepare(self.lake, self.disk)

@@ -43,7 +43,7 @@ def _close_orphan(spool: Path, name: SegmentName, quarantine: Quarantine, disk: 
         else:
             disk.sync_file(path)
             disk.rename(path, spool / str(name.closed()))
-        disk.sync_folder(spool)
+        # the folder is not synced: if the new name is lost, it is closed once more
         logger.info("closed %s, whose writer is gone: %d bytes, torn %d", name, whole, size - whole)
         return True
     finally:

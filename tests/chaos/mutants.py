@@ -1,0 +1,47 @@
+"""Does the simulation see every mistake?   python -m tests.chaos.mutants [--only TEXT]
+
+Prints a table: each mutant, and what went wrong with it. Status 1 if one is not noticed.
+"""
+
+import argparse
+import logging
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from compactor.read import connect
+from tests.compactor.simulation.explore import Explorer
+from tests.compactor.simulation.mutants import EQUIVALENT, all_mutants, kill
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="those whose name has this text")
+    arguments = parser.parse_args()
+    logging.disable()
+    survivors = 0
+    with tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
+        database = connect()
+        life = Explorer(Path(folder), database).live(lost_max=0, look=False)
+        mutants = all_mutants([moment.step for moment in life])
+        for mutant in mutants:
+            if arguments.only not in mutant.name:
+                continue
+            started = time.monotonic()
+            failure = kill(mutant, Path(folder), database)
+            verdict = str(failure) if failure else EQUIVALENT.get(mutant.name, "NOT NOTICED")
+            survivors += failure is None and mutant.name not in EQUIVALENT
+            print(
+                f"{mutant.name:90} {time.monotonic() - started:5.1f} s  {verdict[:200]}", flush=True
+            )
+    print(f"{len(mutants)} mutants, {survivors} not noticed")
+    return 1 if survivors else 0
+
+
+def memory_folder() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

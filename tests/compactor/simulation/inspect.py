@@ -1,0 +1,128 @@
+"""What a data folder holds, taken apart without any code of the compactor's passes."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from compactor.lake import FOOTER_KEY, Footer
+from tests.compactor.simulation.life import Expectation
+from tests.compactor.simulation.model import State
+
+MARKER = re.compile(rb"/n\d+\.")
+
+
+@dataclass
+class Findings:
+    """Where each line is, by its marker; and what is wrong whatever was expected."""
+
+    places: dict[str, list[str]] = field(default_factory=dict)
+    lines_of: Counter[str] = field(default_factory=Counter)  # that footers tell, by segment id
+    parts: dict[str, bytes] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def found(self, markers: list[str], place: str) -> None:
+        for marker in markers:
+            self.places.setdefault(marker, []).append(place)
+
+
+def inspect(state: State) -> Findings:
+    findings = Findings()
+    named: set[tuple[str, str]] = set()
+    keys: Counter[tuple[str, ...]] = Counter()
+    for path, content in state.items():
+        if content is None:
+            if path.startswith("lake/staging/"):
+                findings.problems.append(f"left behind: {path}")
+        elif path.startswith(("lake/events/", "expired/")):
+            _take_part(findings, path, content, named, keys)
+        elif path.startswith("spool/"):
+            findings.found(markers_in(content), path)
+        elif path.startswith("quarantine/") and not path.endswith("-tail.jsonl"):
+            findings.found(markers_in(content), "quarantine")
+        elif path.endswith(".staged"):
+            findings.problems.append(f"left behind: {path}")
+    findings.problems += [f"{key} is stored twice" for key, count in keys.items() if count > 1]
+    return findings
+
+
+def _take_part(
+    findings: Findings,
+    path: str,
+    content: bytes,
+    named: set[tuple[str, str]],
+    keys: Counter[tuple[str, ...]],
+) -> None:
+    top, *_, folder, name = path.split("/")
+    try:
+        markers, event_ids, footer = read_part(content)
+    except (pa.ArrowException, OSError, KeyError) as error:
+        findings.problems.append(f"{path}: {error}")
+        return
+    findings.parts[name] = content
+    findings.found(markers, top)
+    if top == "lake":  # what has been moved out is not known any more
+        keys.update((folder, *key) for key in event_ids)
+    if len(markers) != footer.rows:
+        findings.problems.append(f"{path}: its footer says {footer.rows} rows of {len(markers)}")
+    for id, counts in footer.segments.items():
+        findings.lines_of[id] += counts.lines
+        if (folder, id) in named:
+            findings.problems.append(f"{folder}: two parts name {id}")
+        named.add((folder, id))
+
+
+@lru_cache(10_000)
+def read_part(content: bytes) -> tuple[list[str], list[tuple[str, str]], Footer]:
+    file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
+    rows = file.read(["site_id", "event_id", "path"]).to_pylist()
+    keys = [(row["site_id"], row["event_id"]) for row in rows if row["event_id"]]
+    footer = msgspec.json.decode(file.metadata.metadata[FOOTER_KEY], type=Footer)
+    return [row["path"] for row in rows], keys, footer
+
+
+def markers_in(content: bytes) -> list[str]:
+    return [marker.decode() for marker in MARKER.findall(content)]
+
+
+def compare(findings: Findings, expects: Expectation, power_cut: bool) -> list[str]:
+    """What a recovered data folder has that it should not have, and the other way round."""
+    problems = list(findings.problems)
+    surely = expects.synced if power_cut else expects.lines.keys()
+    segments: dict[str, list[str]] = {}
+    for marker, segment in expects.lines.items():
+        segments.setdefault(segment, []).append(marker)
+        places = findings.places.get(marker, [])
+        may_be_gone = marker not in surely or (expects.erasing and marker in expects.erasable)
+        if len(places) > 1 or (not places and not may_be_gone):
+            problems.append(f"line {marker} is in {places}")
+        if places and expects.erased and marker in expects.erasable:
+            problems.append(f"line {marker} should be erased and is in {places}")
+        if marker in expects.damaged and places != ["quarantine"] and marker in surely:
+            problems.append(f"damaged line {marker} is in {places}")
+        if any(place.startswith("spool") for place in places):
+            problems.append(f"line {marker} was not compacted")
+    for segment, markers in segments.items():
+        if surely >= set(markers) and findings.lines_of[segment] != len(markers):
+            problems.append(f"{findings.lines_of[segment]} of {len(markers)} lines of {segment}")
+    problems += [
+        f"{name} has other bytes than before"
+        for name, content in findings.parts.items()
+        if expects.parts.get(name, content) != content
+    ]
+    return problems
+
+
+def visible(state: State, expects: Expectation) -> list[str]:
+    """What a reader could see at this moment that is not a whole part."""
+    return [
+        f"{path} is not what was published"
+        for path, content in state.items()
+        if content is not None
+        and path.startswith("lake/events/")
+        and expects.parts.get(path.rpartition("/")[2]) != content
+    ]
