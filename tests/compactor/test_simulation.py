@@ -1,7 +1,6 @@
 """Crashes and power cuts, by the thousand: see tests/compactor/simulation."""
 
 import logging
-from pathlib import Path
 
 import pytest
 
