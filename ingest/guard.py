@@ -85,6 +85,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self.limits.admit(self)
         except Refused as refused:
             self.refuse(refused)
+            transport.close()  # at once: no deadline is kept for what has no place
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.limits.leave(self)
@@ -263,10 +264,10 @@ class GuardedProtocol(HttpToolsProtocol):
             if waited_s > self.settings.body_s_max:
                 self.refuse(Refused(Refusal.REQUEST_TIMEOUT, "The body took too long."))
         elif waited_s > self.settings.idle_s_max and not self.at_work:
-            self.transport.close()
+            self.transport.abort()
 
     def evict(self) -> None:
-        self.transport.close()
+        self.transport.abort()  # close() would wait for a client that does not read
 
 
 def malformed(detail: str) -> Refused:
