@@ -36,7 +36,12 @@ Result = TypeVar("Result")
 async def of_selection(
     request: Request, asked: Selection, kind: type[Told], question: Question
 ) -> Response:
-    return await of_snapshot(request, asked.period.utc_dates(), asked.site_id, kind, question)
+    hot = request.state.reports.hot
+
+    def of_little(cursor: Cursor, snapshot: Snapshot) -> Told:
+        return question(cursor, hot.warmed(cursor, snapshot, asked.site_id))
+
+    return await of_snapshot(request, asked.period.utc_dates(), asked.site_id, kind, of_little)
 
 
 async def of_snapshot(

@@ -24,11 +24,10 @@ EVENTS = """
     ), fresh AS NOT MATERIALIZED (
         {fresh}
     ), events AS NOT MATERIALIZED (
-        SELECT {columns} FROM {stored} WHERE {of_site} {conditions}
-        UNION ALL
-        SELECT {columns} FROM fresh WHERE true {conditions}
+        {sources}
     )
 """
+SOURCE = "SELECT {columns} FROM {source} WHERE {of_site} {conditions}"
 UNIQUE = """
         SELECT * FROM waiting WHERE event_id IS NULL
         UNION ALL
@@ -65,30 +64,32 @@ class Events:
 
     sql: str
     parameters: dict[str, Any]
-    live: pa.Table
+    tables: dict[str, pa.Table]  # by the names that the SQL has for them
     over: list[Stretch]  # the offsets of the zone, from the first event to the last
 
     def ask(
         self, cursor: duckdb.DuckDBPyConnection, query: str, **more: Any
     ) -> list[tuple[Any, ...]]:
-        with self._live_in(cursor):
+        with self._tables_in(cursor):
             return cursor.execute(self.sql + query, self.parameters | more).fetchall()
 
     def stream(
         self, cursor: duckdb.DuckDBPyConnection, query: str, batch_rows: int
     ) -> Iterator[pa.RecordBatch]:
-        with self._live_in(cursor):
+        with self._tables_in(cursor):
             # not execute(): that has the whole result in memory
             result = cursor.sql(self.sql + query, params=self.parameters)
             yield from result.to_arrow_reader(batch_rows)
 
     @contextmanager
-    def _live_in(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
-        cursor.register("live", self.live)
+    def _tables_in(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        for name, table in self.tables.items():
+            cursor.register(name, table)
         try:
             yield
         finally:
-            cursor.unregister("live")
+            for name in self.tables:
+                cursor.unregister(name)
 
 
 def events(lake: Lake, snapshot: Snapshot, asked: Selection) -> Events:
@@ -99,21 +100,31 @@ def events(lake: Lake, snapshot: Snapshot, asked: Selection) -> Events:
         *_fields(asked, parameters),
         *_times(snapshot, asked.period, over, parameters),
     ]
-    paths = [str(lake.path(part)) for part in snapshot.parts]
-    stored = _files("parts", paths, parameters)
-    return _define(lake, snapshot, "site_id = $site", stored, conditions, parameters, over)
+    sources = list(_sources(lake, snapshot, parameters))
+    return _define(lake, snapshot, "site_id = $site", sources, conditions, parameters, over)
+
+
+def _sources(lake: Lake, snapshot: Snapshot, parameters: dict[str, Any]) -> Iterator[str]:
+    """Where there are rows: what is empty costs time to plan."""
+    if snapshot.unread:
+        paths = [str(lake.path(part)) for part in snapshot.unread]
+        yield _files("parts", paths, parameters)
+    if len(snapshot.read):
+        yield "read"
+    if len(snapshot.live) or snapshot.spilled:
+        yield "fresh"
 
 
 def waiting(lake: Lake, snapshot: Snapshot) -> Events:
     """Of all sites: `waiting`, what no part holds yet, and `fresh`, that without repetitions."""
-    return _define(lake, snapshot, "true", NOTHING, [], {}, [])
+    return _define(lake, snapshot, "true", [], [], {}, [])
 
 
 def _define(
     lake: Lake,
     snapshot: Snapshot,
     of_site: str,
-    stored: str,
+    sources: Sequence[str],
     conditions: Sequence[str],
     parameters: dict[str, Any],
     over: list[Stretch],
@@ -121,15 +132,22 @@ def _define(
     rows = "SELECT * FROM live"
     if snapshot.spilled:
         rows += _spilled(snapshot, parameters).format(of_site=of_site)
+    select = {
+        "columns": COLUMNS,
+        "of_site": of_site,
+        "conditions": "".join(f" AND {condition}" for condition in conditions),
+    }
     sql = EVENTS.format(
         waiting=rows,
         fresh=_fresh(lake, snapshot, of_site, parameters),
-        stored=stored,
-        of_site=of_site,
-        columns=COLUMNS,
-        conditions="".join(f" AND {condition}" for condition in conditions),
+        sources=" UNION ALL ".join(
+            SOURCE.format(source=source, **select) for source in sources or [NOTHING]
+        ),
     )
-    return Events(sql, parameters, snapshot.live, over)
+    tables = {"live": snapshot.live}
+    if len(snapshot.read):
+        tables["read"] = snapshot.read
+    return Events(sql, parameters, tables, over)
 
 
 def value_of(by: str, parameters: dict[str, Any]) -> str:

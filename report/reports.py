@@ -7,6 +7,7 @@ from ingest.segment import spool_folder
 from report.cache import Cache
 from report.census import Census
 from report.database import connect
+from report.hot import Hot
 from report.ledger import Ledger
 from report.live import Live
 from report.metrics import Metrics
@@ -16,6 +17,7 @@ from report.scratch import Scratch
 from report.settings import Settings
 from report.snapshot import Snapshots
 
+HOT_BYTES_MAX = 64 << 20
 ANSWERS_BYTES_MAX = 32 << 20
 SNAPSHOTS_AT_ONCE = 8
 
@@ -39,6 +41,7 @@ class Reports:
         self.pool = Pool(settings, self.database)
         self.census = Census(self.lake)
         self.ledger = Ledger(self.lake, self.parts, self.census)
+        self.hot = Hot(self.lake, HOT_BYTES_MAX)
         self.cache = Cache(ANSWERS_BYTES_MAX)
         self.metrics = Metrics(self.live, self.pool)
 

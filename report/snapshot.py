@@ -10,7 +10,7 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from compactor.lake import Part
+from compactor.lake import SCHEMA, Part
 from report.live import Live
 from report.parts import Parts
 from report.period import Dates
@@ -28,6 +28,8 @@ class Snapshot:
     covered: dict[str, set[date]]  # the dates of it that parts hold, by segment id
     live: pa.Table  # of SPILL_SCHEMA: rows in memory of the site and dates, but for what is covered
     spilled: list[Spilled]  # may have rows of the dates; of all sites, and covered ones too
+    read: pa.Table  # of SCHEMA: rows of the site, all that those parts have that are not `unread`
+    unread: list[Part]
 
     @property
     def cost_rows(self) -> int:
@@ -66,6 +68,7 @@ class Snapshot:
             self,
             asked=dates,
             parts=[part for part in self.parts if part.date in dates],
+            unread=[part for part in self.unread if part.date in dates],
             live=pa.concat_tables([SPILL_SCHEMA.empty_table(), *live]),
             spilled=[each for each in self.spilled if any(day in dates for day in each.dates)],
         )
@@ -108,6 +111,8 @@ class Snapshots:
             covered,
             pa.concat_tables(live) if live else SPILL_SCHEMA.empty_table(),
             [each for each in spilled if any(day in dates for day in each.dates)],
+            SCHEMA.empty_table(),
+            parts,
         )
 
     def _covered(self, parts: Sequence[Part], segments: set[str]) -> dict[str, set[date]]:

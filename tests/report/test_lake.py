@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from compactor.lake import Lake
+from report import hot
+from report.hot import Hot
 from report.parts import Parts
 from report.period import Dates
 from tests.report.holding import NOW, Folder, asking, event, figures
@@ -171,3 +173,31 @@ def test_a_listing_is_kept_while_its_folder_rests(folder, monkeypatch):
     found = parts.of(day)
     monkeypatch.setattr(os, "listdir", lambda path: pytest.fail("listed again"))
     assert parts.of(day) == found
+
+
+def test_rows_of_a_small_site_are_read_from_a_part_once(folder, monkeypatch):
+    days = [NOW - timedelta(days=n) for n in range(3)]
+    folder.holds(*(event(day, event_id=str(n)) for n, day in enumerate(days)))
+    reads = []
+    read = Hot._read
+    monkeypatch.setattr(Hot, "_read", lambda *args: reads.append(args[-1]) or read(*args))
+    with asking(folder.path) as client:
+        assert views(client, date="2025-11-12") == 1
+        assert views(client) == views(client, limit=3) == 3
+        folder.holds(event(days[0], event_id="0"), event(days[0]), where="open")
+        assert views(client) == 4
+        consolidate(folder, days[0])
+        assert views(client) == views(client, limit=4) == 4
+        assert views(client, date="2025-11-12") == 2
+    assert [len(parts) for parts in reads] == [1, 2, 1]
+
+
+def test_rows_of_a_large_site_stay_in_their_parts(folder, monkeypatch):
+    monkeypatch.setattr(hot, "SITE_ROWS_MAX", 10)
+    days = [NOW - timedelta(days=n) for n in range(3)]
+    folder.holds(*(event(day) for day in days for _ in range(5)))
+    with asking(folder.path) as client:
+        assert views(client) == views(client, limit=3) == 15
+        assert views(client, date="2025-11-12") == 5
+        assert views(client, **{"from": "2025-11-11"}) == 10
+        assert views(client, limit=4) == 15

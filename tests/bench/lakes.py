@@ -1,0 +1,101 @@
+"""Lakes for benchmarks: ordinary traffic of 500 sites, 250,000 events a day, in parts as the
+compactor writes them. Growing means more days. Kept between runs; equal seeds, equal rows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+from tqdm import tqdm
+
+from compactor.disk import Disk
+from compactor.lake import SCHEMA, Counts, Footer, Lake, Part, part_name
+from compactor.publish import prepare, publish
+from compactor.write import prepare_columns, sort_order, write_part
+from ingest.segment import SegmentName
+
+EVENTS_A_DAY = 250_000
+LAST_DAY = date(2025, 11, 12)
+BIGGEST, TINY = "site-000", "site-499"
+
+# Sites, paths and users are skewed; visitors come back for some days and are new after a month.
+ROWS = f"""
+    SELECT 'site-' || lpad(floor(500 * pow(r1, 3))::INT::VARCHAR, 3, '0') AS site_id,
+        CASE WHEN r2 < 0.9 THEN 'page_view' ELSE 'click' END AS event_type,
+        '/page/' || floor(400 * pow(r3, 2))::INT AS path,
+        CASE WHEN r4 < 0.95 THEN md5(concat(floor($day / 30), '-',
+            floor(pow(r5, 2) * {EVENTS_A_DAY})::INT))[:16] END AS user_id,
+        to_timestamp($start + r6 * 86400) AS "timestamp",
+        CASE WHEN r7 < 0.2 THEN md5(concat($day, '-', n))[:20] END AS event_id,
+        CASE WHEN r8 < 0.4 THEN concat('https://ref', (50 * r9)::INT, '.example/') END AS referrer,
+        CASE WHEN r7 < 0.1 THEN concat('{{"plan":"', if(r3 < 0.3, 'pro', 'free'), '"}}')
+            END AS props,
+        to_timestamp($start + 86400) AS received_at
+    FROM (SELECT n, {", ".join(f"random() AS r{i}" for i in range(1, 10))}
+          FROM range({EVENTS_A_DAY}) AS t(n))
+"""
+
+
+def lake_of(events: int, cache: Path) -> Path:
+    """The data folder with a lake of so many events, made if it is not there."""
+    data_dir = cache / f"lake-{events}"
+    if not (data_dir / "complete").exists():
+        _write(data_dir, list(days(events)))
+        (data_dir / "complete").touch()
+    return data_dir
+
+
+def days(events: int) -> Iterator[date]:
+    for n in range(events // EVENTS_A_DAY):
+        yield LAST_DAY - timedelta(days=n)
+
+
+def _write(data_dir: Path, dates: list[date]) -> None:
+    data_dir.mkdir(parents=True, exist_ok=True)
+    lake, disk = Lake(data_dir), Disk()
+    prepare(lake, disk)
+    database = duckdb.connect(config={"threads": 1})
+    database.execute("SET TimeZone = 'UTC'")
+    for day in tqdm(dates, desc=data_dir.name, unit="day"):
+        if not lake.parts(day):
+            _write_day(database, lake, day, disk)
+
+
+def _write_day(database: duckdb.DuckDBPyConnection, lake: Lake, day: date, disk: Disk) -> None:
+    start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+    database.execute("SELECT setseed($seed)", {"seed": day.toordinal() % 1000 / 1000}).fetchall()
+    parameters = {"day": day.toordinal(), "start": start}
+    table = prepare_columns(database.sql(ROWS, params=parameters).to_arrow_table().cast(SCHEMA))
+    segment = SegmentName(start * 1000, "bbbbbbbb", 1)
+    counts = Counts(table.num_rows, table.num_rows)
+    publish(
+        lake,
+        Part(day, part_name(start * 1000, "bbbbbbbb", 1)),
+        lambda file: write_part(
+            file, table, sort_order(table), Footer(segments={segment.id: counts})
+        ),
+        disk,
+    )
+
+
+@contextmanager
+def spool_of(data_dir: Path, events: int) -> Iterator[None]:
+    """Events of the last day that no part has yet, in one closed segment; taken away afterwards."""
+    database = duckdb.connect()
+    lines = database.sql(
+        f"""SELECT concat('{{"site_id":"site-', lpad(floor(500 * pow(random(), 3))::INT::VARCHAR, 3,
+            '0'), '","event_type":"page_view","path":"/page/', floor(400 * random())::INT,
+            '","user_id":"', md5(random()::VARCHAR)[:16], '","timestamp":"{LAST_DAY}T12:00:00Z",',
+            '"event_id":"', md5(random()::VARCHAR)[:20], '","received_at":"{LAST_DAY}T12:00:00Z"}}')
+        FROM range({events})"""
+    ).fetchall()
+    spool = data_dir / "spool"
+    spool.mkdir(exist_ok=True)
+    name = SegmentName(1_762_950_000_000, "cccccccc", 1).closed()
+    path = spool / str(name)
+    path.write_text("".join(f"{line}\n" for (line,) in lines))
+    try:
+        yield
+    finally:
+        path.unlink()
