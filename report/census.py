@@ -60,7 +60,8 @@ class Census:
     def of_all(self, cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> pa.Table:
         """The same of parts and spool, where an event counts once."""
         stored = self.of_parts(cursor, snapshot.parts)
-        fresh = waiting(self._lake, snapshot).ask(cursor, FRESH)
+        with waiting(self._lake, snapshot).on(cursor) as ask:
+            fresh = ask(FRESH)
         return _sum(cursor, [stored, _table(fresh)])
 
     def page(

@@ -1,6 +1,6 @@
 """The one place that says what an event is: the SQL relation `events` of a selection."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -18,12 +18,14 @@ from report.zone import DAY_US, Stretch, midnight, stretches, to_datetime
 
 # One row per event of a site. Of events with the same site, date and event_id one counts, the one
 # that the lake has or will have: what is stored already, then what was received first.
-EVENTS = """
-    WITH waiting AS NOT MATERIALIZED (
+WAITING = """
+    waiting AS NOT MATERIALIZED (
         {waiting}
     ), fresh AS NOT MATERIALIZED (
         {fresh}
-    ), events AS NOT MATERIALIZED (
+    )"""
+EVENTS = """
+    events AS NOT MATERIALIZED (
         {sources}
     )
 """
@@ -47,6 +49,7 @@ SPILLED = """
 """
 COLUMNS = 'site_id, event_type, path, user_id, "timestamp", event_id, referrer, props, received_at'
 NOTHING = "(FROM live LIMIT 0)"
+OF_SITE = "site_id = $site"
 HOST = r"""nullif(lower(regexp_extract(
     referrer, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:]*)', 1)), '')"""
 FIELDS = {
@@ -58,6 +61,9 @@ FIELDS = {
 }
 
 
+Ask = Callable[..., list[tuple[Any, ...]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Events:
     """`sql` defines the relation `events`, for a query to go on with; `parameters` are bound."""
@@ -67,11 +73,13 @@ class Events:
     tables: dict[str, pa.Table]  # by the names that the SQL has for them
     over: list[Stretch]  # the offsets of the zone, from the first event to the last
 
-    def ask(
-        self, cursor: duckdb.DuckDBPyConnection, query: str, **more: Any
-    ) -> list[tuple[Any, ...]]:
+    @contextmanager
+    def on(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[Ask]:
+        """A function that runs a query, and another one if need be."""
         with self._tables_in(cursor):
-            return cursor.execute(self.sql + query, self.parameters | more).fetchall()
+            yield lambda query, **more: cursor.execute(
+                self.sql + query, self.parameters | more
+            ).fetchall()
 
     def stream(
         self, cursor: duckdb.DuckDBPyConnection, query: str, batch_rows: int
@@ -100,12 +108,32 @@ def events(lake: Lake, snapshot: Snapshot, asked: Selection) -> Events:
         *_fields(asked, parameters),
         *_times(snapshot, asked.period, over, parameters),
     ]
-    sources = list(_sources(lake, snapshot, parameters))
-    return _define(lake, snapshot, "site_id = $site", sources, conditions, parameters, over)
+    select = {"columns": COLUMNS, "of_site": OF_SITE, "conditions": "".join(conditions)}
+    sources = list(_sources(lake, snapshot, parameters)) or ["live"]
+    texts = [
+        EVENTS.format(
+            sources=" UNION ALL ".join(SOURCE.format(source=source, **select) for source in sources)
+        )
+    ]
+    if "fresh" in sources:
+        texts.insert(0, _waiting(lake, snapshot, OF_SITE, parameters))
+    tables = {"live": snapshot.live, "read": snapshot.read}
+    if "read" not in sources:
+        del tables["read"]
+    if not {"live", "fresh"} & set(sources):
+        del tables["live"]
+    return Events("WITH " + ",".join(texts), parameters, tables, over)
+
+
+def waiting(lake: Lake, snapshot: Snapshot) -> Events:
+    """Of all sites: `waiting`, what no part holds yet, and `fresh`, that without repetitions."""
+    parameters: dict[str, Any] = {}
+    sql = "WITH " + _waiting(lake, snapshot, "true", parameters)
+    return Events(sql, parameters, {"live": snapshot.live}, [])
 
 
 def _sources(lake: Lake, snapshot: Snapshot, parameters: dict[str, Any]) -> Iterator[str]:
-    """Where there are rows: what is empty costs time to plan."""
+    """Where there are rows: what is empty would only cost time."""
     if snapshot.unread:
         paths = [str(lake.path(part)) for part in snapshot.unread]
         yield _files("parts", paths, parameters)
@@ -115,39 +143,11 @@ def _sources(lake: Lake, snapshot: Snapshot, parameters: dict[str, Any]) -> Iter
         yield "fresh"
 
 
-def waiting(lake: Lake, snapshot: Snapshot) -> Events:
-    """Of all sites: `waiting`, what no part holds yet, and `fresh`, that without repetitions."""
-    return _define(lake, snapshot, "true", [], [], {}, [])
-
-
-def _define(
-    lake: Lake,
-    snapshot: Snapshot,
-    of_site: str,
-    sources: Sequence[str],
-    conditions: Sequence[str],
-    parameters: dict[str, Any],
-    over: list[Stretch],
-) -> Events:
+def _waiting(lake: Lake, snapshot: Snapshot, of_site: str, parameters: dict[str, Any]) -> str:
     rows = "SELECT * FROM live"
     if snapshot.spilled:
         rows += _spilled(snapshot, parameters).format(of_site=of_site)
-    select = {
-        "columns": COLUMNS,
-        "of_site": of_site,
-        "conditions": "".join(f" AND {condition}" for condition in conditions),
-    }
-    sql = EVENTS.format(
-        waiting=rows,
-        fresh=_fresh(lake, snapshot, of_site, parameters),
-        sources=" UNION ALL ".join(
-            SOURCE.format(source=source, **select) for source in sources or [NOTHING]
-        ),
-    )
-    tables = {"live": snapshot.live}
-    if len(snapshot.read):
-        tables["read"] = snapshot.read
-    return Events(sql, parameters, tables, over)
+    return WAITING.format(waiting=rows, fresh=_fresh(lake, snapshot, of_site, parameters))
 
 
 def value_of(by: str, parameters: dict[str, Any]) -> str:
@@ -162,14 +162,14 @@ def value_of(by: str, parameters: dict[str, Any]) -> str:
 def _fields(asked: Selection, parameters: dict[str, Any]) -> Iterator[str]:
     if asked.types:
         parameters["event_type"] = asked.types
-        yield "event_type = $event_type"
+        yield " AND event_type = $event_type"
     for name in ("path", "referrer", "referrer_host", "user_id"):
         wanted = getattr(asked, name)
         if wanted == "":
-            yield f"{FIELDS[name]} IS NULL"
+            yield f" AND {FIELDS[name]} IS NULL"
         elif wanted:
             parameters[name] = wanted
-            yield f"{FIELDS[name]} = ${name}"
+            yield f" AND {FIELDS[name]} = ${name}"
 
 
 def _stretches(snapshot: Snapshot, period: Period) -> list[Stretch]:
@@ -189,7 +189,7 @@ def _times(
     for n, (start, end) in enumerate(period.intervals(over)):
         parameters |= {f"start_{n}": to_datetime(start), f"end_{n}": to_datetime(end)}
         either.append(f'("timestamp" >= $start_{n} AND "timestamp" < $end_{n})')
-    yield f"({' OR '.join(either)})" if either else "false"
+    yield f" AND ({' OR '.join(either)})" if either else " AND false"
 
 
 def _fresh(lake: Lake, snapshot: Snapshot, of_site: str, parameters: dict[str, Any]) -> str:

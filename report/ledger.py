@@ -34,7 +34,8 @@ class Ledger:
         """
         held = self._census.of_parts(cursor, snapshot.parts)
         lake = dict(zip(held["site_id"].to_pylist(), held["events"].to_pylist(), strict=True))
-        rows = waiting(self._lake, snapshot).ask(cursor, WAITING)
+        with waiting(self._lake, snapshot).on(cursor) as ask:
+            rows = ask(WAITING)
         spool = {site: count for site, count, _ in rows}
         footers = [self._parts.footer(part) for part in snapshot.parts]
         duplicates = Counter[str]()

@@ -46,9 +46,9 @@ BREAKDOWN = """
 
 def stats(lake: Lake, cursor: Cursor, snapshot: Snapshot, asked: Stats) -> Counts:
     """Views and distinct users, and the most viewed paths, ties by path."""
-    selected = events(lake, snapshot, asked)
-    [(views, users)] = selected.ask(cursor, TOTALS)
-    top = selected.ask(cursor, TOP_PATHS, limit=asked.limit) if views else []
+    with events(lake, snapshot, asked).on(cursor) as ask:
+        [(views, users)] = ask(TOTALS)
+        top = ask(TOP_PATHS, limit=asked.limit) if views else []
     return {
         "total_views": views,
         "unique_users": users,
@@ -60,7 +60,8 @@ def timeseries(lake: Lake, cursor: Cursor, snapshot: Snapshot, asked: Timeseries
     """Views and users of every bucket of the period; where it is open, from or to the events."""
     selected = events(lake, snapshot, asked)
     series = SERIES.format(key=_key(asked.interval, selected.over))
-    found = {key: counts for key, *counts in selected.ask(cursor, series)}
+    with selected.on(cursor) as ask:
+        found = {key: counts for key, *counts in ask(series)}
     period = _closed(asked, found)
     if period is None:
         return []
@@ -116,10 +117,10 @@ def refuse_too_many(interval: Interval, period: Period) -> None:
 
 def breakdown(lake: Lake, cursor: Cursor, snapshot: Snapshot, asked: Breakdown) -> Counts:
     """Views and distinct users by value, most views first, ties by value; null: without one."""
-    selected = events(lake, snapshot, asked)
     pointer: dict[str, Any] = {}
     query = BREAKDOWN.format(value=value_of(asked.by, pointer))
-    [(total, rows)] = selected.ask(cursor, query, limit=asked.limit, offset=asked.offset, **pointer)
+    with events(lake, snapshot, asked).on(cursor) as ask:
+        [(total, rows)] = ask(query, limit=asked.limit, offset=asked.offset, **pointer)
     return {"total": total, "rows": [Value(**row) for row in rows or []]}
 
 
@@ -132,6 +133,6 @@ def live(
     now: datetime,
 ) -> Counts:
     """Views and users after one instant, up to the other. `asked` has their dates."""
-    selected = events(lake, snapshot, asked)
-    [(views, users)] = selected.ask(cursor, TOTALS + BETWEEN, after=after, now=now)
+    with events(lake, snapshot, asked).on(cursor) as ask:
+        [(views, users)] = ask(TOTALS + BETWEEN, after=after, now=now)
     return {"views": views, "users": users}

@@ -16,11 +16,14 @@ same rows on the same disk, warm. Not shown: a cold page cache, a network, other
 import argparse
 import os
 import platform
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlencode
@@ -56,9 +59,12 @@ def url_of(report: Stage, site: str, question: str, spelling: int) -> str:
     return f"{report.url}{path}?site_id={spelled}{rest}"
 
 
-def measure(ask: Callable[[], float], clients: int = 1) -> tuple[float, float]:
-    """p50 and p99, in milliseconds."""
+def measure(
+    ask: Callable[[], float], cpu_s: Callable[[], float], clients: int = 1
+) -> tuple[float, float, float]:
+    """p50, p99, and CPU for an answer, in milliseconds."""
     ask()
+    cpu_before = cpu_s()
     deadline = time.monotonic() + BUDGET_S
 
     def client(_: int) -> list[float]:
@@ -69,7 +75,19 @@ def measure(ask: Callable[[], float], clients: int = 1) -> tuple[float, float]:
 
     with ThreadPoolExecutor(clients) as threads:
         times = sorted(t for each in threads.map(client, range(clients)) for t in each)
-    return times[len(times) // 2] * 1000, times[len(times) * 99 // 100] * 1000
+    cpu = (cpu_s() - cpu_before) / len(times)
+    return times[len(times) // 2] * 1000, times[len(times) * 99 // 100] * 1000, cpu * 1000
+
+
+def cpu_of(report: Stage) -> Callable[[], float]:
+    """User and system time of the process, see proc(5)."""
+    stat = Path(f"/proc/{report.process.pid}/stat")
+
+    def cpu_s() -> float:
+        fields = stat.read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    return cpu_s
 
 
 def asker(report: Stage, site: str, question: str, cached: bool = False) -> Callable[[], float]:
@@ -85,22 +103,38 @@ def asker(report: Stage, site: str, question: str, cached: bool = False) -> Call
     return ask
 
 
-def line(name: str, *figures: float | None) -> None:
-    print(f"{name:40}" + "".join(f"{'':>10}" if f is None else f"{f:10.1f}" for f in figures))
+def line(name: str, *figures: float) -> None:
+    print(f"{name:34}" + "".join(f"{figure:9.1f}" for figure in figures), flush=True)
 
 
-def compare(report: Stage, run: Callable[[str], object] | None, skip_eight: bool) -> None:
+def compare(report: Stage, run: Callable[[str], object] | None) -> None:
+    cpu_s = cpu_of(report)
     for site, kind in ((BIGGEST, "biggest site"), (TINY, "tiny site")):
         for question in QUESTIONS:
-            one = measure(asker(report, site, question))
-            eight = None, None
-            if not skip_eight:
-                eight = measure(asker(report, site, question), CLIENTS)
-            other: tuple[float | None, float | None] = None, None
+            one = measure(asker(report, site, question), cpu_s)
+            eight = measure(asker(report, site, question), cpu_s, CLIENTS)
+            other: tuple[float, ...] = ()
             if run:
-                other = measure(lambda s=site, q=question: clickhouse.seconds(run, s, q))
-            line(f"{kind}, {question}", *one, *eight, *other)
-    line("biggest site, day, from the cache", *measure(asker(report, BIGGEST, "day", cached=True)))
+                ask = partial(clickhouse.seconds, run, site, question)
+                other = measure(ask, time.process_time)
+            line(f"{kind}, {question}", *one, *eight[:2], *other)
+    cached = asker(report, BIGGEST, "day", cached=True)
+    line(
+        "biggest site, day, from the cache", *measure(cached, cpu_s), *measure(cached, cpu_s, 8)[:2]
+    )
+
+
+def run_one(events: int, cache: Path) -> None:
+    data_dir = lake_of(events, cache)
+    run = clickhouse.load(data_dir)
+    heads = ("p50", "p99", "CPU", "8: p50", "p99", *(("CH: p50", "p99", "CPU") if run else ()))
+    print(f"\n{events:,} events".ljust(35) + "".join(f"{head:>9}" for head in heads))
+    with running("report", data_dir) as report:
+        compare(report, run)
+        with spool_of(data_dir, 100_000):
+            ask = asker(report, BIGGEST, "day")
+            one, eight = measure(ask, cpu_of(report)), measure(ask, cpu_of(report), CLIENTS)
+            line("biggest site, day, live spool", *one, *eight[:2])
 
 
 def main() -> None:
@@ -109,22 +143,14 @@ def main() -> None:
     parser.add_argument(
         "--cache", type=Path, default=Path(tempfile.gettempdir()) / "footfall-bench"
     )
-    parser.add_argument("--one-client", action="store_true", help="leave out the eight")
     arguments = parser.parse_args()
+    if len(arguments.events) == 1:
+        run_one(arguments.events[0], arguments.cache)
+        return
     print(f"{os.cpu_count()} cores, {platform.platform()}, load {os.getloadavg()[0]:.1f}; ms")
-    for events in arguments.events:
-        data_dir = lake_of(events, arguments.cache)
-        run = clickhouse.load(data_dir)
-        print(
-            f"\n{events:,} events{'':28}{'1: p50':>10}{'p99':>10}{'8: p50':>10}{'p99':>10}"
-            f"{'CH: p50':>10}{'p99':>10}"
-        )
-        with running("report", data_dir) as report:
-            compare(report, run, arguments.one_client)
-            with spool_of(data_dir, 100_000):
-                one = measure(asker(report, BIGGEST, "day"))
-                eight = measure(asker(report, BIGGEST, "day"), CLIENTS)
-                line("biggest site, day, live spool", *one, *eight)
+    for events in arguments.events:  # chdb opens one folder in the life of a process
+        command = [sys.executable, "-m", "tests.bench.stats", "--cache", str(arguments.cache)]
+        subprocess.run([*command, "--events", str(events)], check=True)
 
 
 if __name__ == "__main__":
