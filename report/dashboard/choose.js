@@ -28,7 +28,9 @@ export function showChoice(state, sites) {
   const names = sites.map((site) => site.site_id).sort((a, b) => a.localeCompare(b));
   offer(fields.site_id, names.map((name) => [name, name]), state.site_id);
   offer(fields.range, Object.entries(RANGES), state.range);
-  offer(fields.tz, zones().map((zone) => [zone, zone.replaceAll("_", " ")]), state.tz);
+  // four hundred zones can wait until the page stands
+  if (sites.length) offer(fields.tz, zones().map((zone) => [zone, zone.replaceAll("_", " ")]), state.tz);
+  else offer(fields.tz, [], state.tz);
   for (const name of ["from", "to"]) fields[name].value = state[name] || "";
   for (const label of form.querySelectorAll(".custom")) label.hidden = state.range != "custom";
   showFilters(state);

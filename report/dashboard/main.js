@@ -178,4 +178,6 @@ addEventListener("popstate", () => {
   start();
 });
 document.addEventListener("visibilitychange", follow);
-start();
+// The frame of the page is painted before anything is worked out.
+if (document.hidden) start();
+else requestAnimationFrame(() => setTimeout(start));
