@@ -365,6 +365,7 @@ def test_the_page_lives_under_its_policy(page):
         const script = document.createElement('script');
         script.textContent = 'document.title = "owned"';
         document.body.append(script);
+        setTimeout(resolve, 2000, 'it ran');
     })""")
         == "script-src-elem"
     )
