@@ -54,7 +54,7 @@ SCHEMA = pa.schema(
 
 PART_NAME = re.compile(r"(\d{13})-([0-9a-f]{8})-(\d{6})\.parquet", re.ASCII)
 _FOLDER = re.compile(r"date=(\d{4}-\d{2}-\d{2})", re.ASCII)
-_encode_props = msgspec.json.Encoder().encode
+encode_props = msgspec.json.Encoder().encode
 
 
 class Counts(msgspec.Struct, frozen=True, array_like=True):
@@ -208,6 +208,6 @@ def to_table(events: Sequence[StoredEvent]) -> pa.Table:
 
     columns = {name: column(name) for name in SCHEMA.names if name != "props"}
     columns["props"] = pa.array(
-        [None if e.props is None else _encode_props(e.props).decode() for e in events], pa.string()
+        [None if e.props is None else encode_props(e.props).decode() for e in events], pa.string()
     )
     return pa.table(columns).select(SCHEMA.names).cast(SCHEMA)

@@ -113,7 +113,7 @@ class Explorer:
         return moments
 
     def recover_from(self, moment: Moment, lost_max: int) -> None:
-        """The process ends here; the next one may end, or the power, at any moment of its own."""
+        """The process ends here; the next one, or the power, may end at any moment of its own."""
 
         def after(step: str) -> None:
             life.expects = seen(life.expects, disk.files)

@@ -145,5 +145,5 @@ DECISIONS = [
 ]
 
 EQUIVALENT = {
-    "without expire.expire +14 sync_folder": "a rename that is lost leaves the file in the lake",
+    "without expire.expire +14 sync_folder": "harmless: a lost rename leaves it in the lake",
 }
