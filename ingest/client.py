@@ -18,6 +18,8 @@ def client_address(forwarded_for: str, peer: str, trusted_proxies: str) -> str:
     Each proxy appends the address that it saw, so what stands further left is what a stranger
     claims. Without a trusted peer, or when the header is not a list of addresses, it is the peer.
     """
+    if not trusted_proxies:
+        return peer
     trusted = networks(trusted_proxies)
     address = peer
     for claimed in reversed(forwarded_for.split(",")):

@@ -170,3 +170,42 @@ def test_the_salt_is_that_of_the_day_of_receipt(ingest):
     assert httpx2.post(ingest.url + "/event?visitor=daily", json=event).status_code == 202
     for name in os.listdir(ingest.data_dir / "visitors"):
         assert name >= (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
+
+
+# Both ways an event can take: answered by the protocol, or (chunked) by the Starlette app
+
+
+def chunked(body):
+    yield body
+
+
+@pytest.mark.parametrize("wrap", [bytes, chunked], ids=["protocol", "app"])
+@pytest.mark.parametrize(
+    "trusted, users",
+    [
+        pytest.param("", 1, id="a header is not believed unless its sender is trusted"),
+        pytest.param("127.0.0.0/8", 2, id="a trusted proxy says who its clients are"),
+    ],
+)
+def test_the_address_behind_a_proxy(tmp_path, trusted, users, wrap):
+    with (
+        running("ingest", tmp_path, trusted_proxies=trusted) as ingest,
+        running("report", tmp_path) as report,
+    ):
+        for address in ("203.0.113.7", "203.0.113.8", "203.0.113.7"):
+            response = httpx2.post(
+                ingest.url + "/event?visitor=daily",
+                content=wrap(b'{"site_id":"blog","event_type":"page_view"}'),
+                headers={"x-forwarded-for": address},
+            )
+            assert response.status_code == 202
+        assert stats(report, "blog")["unique_users"] == users
+
+
+def test_both_ways_give_a_visitor_the_same_identity(ingest):
+    for wrap in (bytes, chunked):
+        event = wrap(b'{"site_id":"ways","event_type":"page_view"}')
+        url = ingest.url + "/event?visitor=daily"
+        assert httpx2.post(url, content=event).status_code == 202
+    with running("report", ingest.data_dir) as report:
+        assert stats(report, "ways")["unique_users"] == 1
