@@ -131,14 +131,18 @@ class Lake:
 
     def parts(self, day: date) -> list[Part]:
         """The parts of a date, oldest first, without those that another one supersedes."""
+        parts = self.files(day)
+        self._forget(day, parts)
+        superseded = {name for part in parts for name in self.footer(part).supersedes}
+        return [part for part in parts if part.name not in superseded]
+
+    def files(self, day: date) -> list[Part]:
+        """All that is named like a part; no footer is read."""
         try:
             names = [entry.name for entry in self.date_folder(day).iterdir()]
         except FileNotFoundError:
             return []
-        parts = sorted(part for name in names if (part := parse_part(day, name)))
-        self._forget(day, parts)
-        superseded = {name for part in parts for name in self.footer(part).supersedes}
-        return [part for part in parts if part.name not in superseded]
+        return sorted(part for name in names if (part := parse_part(day, name)))
 
     def rows(self, day: date) -> int:
         """How many rows the parts of a date hold."""

@@ -72,7 +72,10 @@ def closed_segments(spool: Path) -> list[Waiting]:
 
 
 def release(spool: Path, segments: Iterable[SegmentName], disk: Disk) -> None:
-    """Delete segments of which every line is accounted for in the lake."""
+    """Delete segments of which every line is accounted for in the lake.
+
+    One that a power cut brings back is known by the parts that name it, and deleted again; so the
+    folder is synced only before those names are forgotten, see compactor.expire.
+    """
     for name in segments:
         disk.unlink(spool / str(name))
-    disk.sync_folder(spool)

@@ -59,7 +59,7 @@ class Verification:
                 yield f"{path}: not a part"
         named: dict[str, Part] = {}
         readable = []
-        for part in self.lake.parts(day):
+        for part in self.lake.files(day):
             path = self.lake.path(part)
             try:
                 footer = self.lake.footer(part)

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from compactor.read import connect
-from tests.compactor.simulation.explore import Explorer
+from tests.compactor.simulation.explore import Explorer, memory_folder
 from tests.compactor.simulation.mutants import EQUIVALENT, all_mutants, kill
 
 
@@ -37,10 +37,6 @@ def main() -> int:
             )
     print(f"{len(mutants)} mutants, {survivors} not noticed")
     return 1 if survivors else 0
-
-
-def memory_folder() -> str | None:
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 if __name__ == "__main__":

@@ -112,8 +112,11 @@ class Explorer:
         life.live()
         return moments
 
-    def recover_from(self, moment: Moment, lost_max: int) -> None:
-        """The process ends here; the next one, or the power, may end at any moment of its own."""
+    def recover_from(self, moment: Moment, lost_max: int, more: bool) -> None:
+        """The process ends here; the next one, or the power, may end at any moment of its own.
+
+        `more`: another segment arrives in between.
+        """
 
         def after(step: str) -> None:
             life.expects = seen(life.expects, disk.files)
@@ -123,7 +126,8 @@ class Explorer:
         disk = self._disk(self._root, moment.files.copy(), after)
         life = Life(self._root, disk, self._database)
         life.expects = moment.expects
-        life.more()
+        if more:
+            life.more()
         life.passes(process="aaaaaaaa").turn(everything=True)
 
     def _look(
@@ -204,3 +208,7 @@ def digest(state: State, now: float) -> bytes:
         total.update(path.encode())
         total.update(b"/" if content is None else hashlib.blake2b(content, digest_size=16).digest())
     return total.digest()
+
+
+def memory_folder() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None

@@ -83,8 +83,10 @@ def kill(mutant: Mutant, folder: Path, database: duckdb.DuckDBPyConnection) -> F
     with mutant.applied() as disk:
         explorer = Explorer(folder, database, disk, failures_max=1)
         try:
-            for moment in explorer.live(lost_max=2):
-                explorer.recover_from(moment, lost_max=1)
+            moments = explorer.live(lost_max=2)
+            for more in (False, True):
+                for moment in moments:
+                    explorer.recover_from(moment, lost_max=1, more=more)
         except Found:
             return explorer.report.failures[0]
         except Exception as error:

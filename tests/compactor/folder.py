@@ -1,0 +1,69 @@
+"""A data folder for tests: segments put into it, passes run over it, rows read back from it."""
+
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from compactor.disk import Disk
+from compactor.lake import Lake, PartNames
+from compactor.passes import Passes
+from compactor.read import connect
+from compactor.settings import Settings
+
+DATABASE = connect()
+
+
+class Folder:
+    def __init__(self, path: Path, now: str = "2026-11-22T08:00:00", **settings: object) -> None:
+        self.path = path
+        self.spool = path / "spool"
+        self.spool.mkdir()
+        self.lake = Lake(path)
+        self.settings = Settings(data_dir=str(path), **settings)
+        self.stop = threading.Event()
+        self.now = now
+        self._seq = 0
+
+    def clock(self) -> float:
+        return datetime.fromisoformat(self.now).replace(tzinfo=UTC).timestamp()
+
+    def segment(self, *lines: bytes, state: str = "jsonl") -> Path:
+        self._seq += 1
+        path = self.spool / f"{int(self.clock() * 1000):013d}-aaaaaaaa-{self._seq:06d}.{state}"
+        path.write_bytes(b"".join(lines))
+        return path
+
+    def passes(self, disk: Disk | None = None) -> Passes:
+        return Passes(self.settings, self.stop, disk, self.clock, PartNames(self.clock), DATABASE)
+
+    def turn(self, disk: Disk | None = None) -> None:
+        self.passes(disk).turn(everything=True)
+
+    def rows(self, columns: str = "path", where: str = "true") -> list[tuple]:
+        """As any DuckDB reads them."""
+        if not list(self.lake.events.rglob("*.parquet")):
+            return []
+        glob = f"{self.lake.events}/**/*.parquet"
+        sql = f"SELECT {columns} FROM read_parquet('{glob}') WHERE {where} ORDER BY ALL"
+        return duckdb.sql(sql).fetchall()
+
+    def parts(self) -> list[str]:
+        return sorted(
+            str(path.relative_to(self.lake.events)) for path in self.lake.events.rglob("*.parquet")
+        )
+
+    def set_aside(self) -> str:
+        return "".join(path.read_text() for path in sorted(self.path.glob("quarantine/**/*.jsonl")))
+
+
+def line(
+    path: str = "/", site: str = "shop", at: str = "2026-11-22T07:00:00Z", **more: str
+) -> bytes:
+    members = {"site_id": site, "event_type": "page_view", "path": path}
+    members |= {"user_id": more["user"]} if "user" in more else {}
+    members |= {"timestamp": at}
+    members |= {"event_id": more["id"]} if "id" in more else {}
+    members |= {"received_at": at}
+    return ("{" + ",".join(f'"{k}":"{v}"' for k, v in members.items()) + "}\n").encode()
