@@ -97,8 +97,8 @@ class MeteredFile(io.FileIO):
 class EventIds:
     """Tells the identical lines of one file apart.
 
-    The counts are an unnamed SQLite database: in memory up to COUNTS_KIB_MAX (some three million
-    distinct lines), beyond that in a temporary file that SQLite has already unlinked, some 25
+    The counts are an unnamed SQLite database: in memory up to COUNTS_KIB_MAX (some four million
+    distinct lines), beyond that in a temporary file that SQLite has already unlinked, some 17
     bytes a line. A dict is three times as fast, but takes 100 MiB for each million lines.
     """
 

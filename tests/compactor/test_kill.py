@@ -5,13 +5,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime
 
 import duckdb
 
+from compactor.passes import Passes
+from compactor.settings import Settings
 from ingest.event import Receipt, to_line
 from ingest.segment import SegmentName
-from tests.processes import PROJECT, compact_once
+from tests.processes import PROJECT
 
 RECEIPT = Receipt(datetime(2026, 11, 22, 8, tzinfo=UTC))
 MIDNIGHT_MS = 1795305600000  # 2026-11-22T00:00:00Z
@@ -49,7 +52,7 @@ def test_a_kill_at_any_step_leaves_every_event_in_the_lake_once(tmp_path):
             capture_output=True,
             text=True,
         )
-        compact_once(data_dir)
+        Passes(Settings(data_dir=str(data_dir)), threading.Event()).run_once()
         assert sorted(users_in_lake(data_dir)) == ["a0", "a1", "a2", "b0", "b1", "c"], kills
         assert list((data_dir / "spool").iterdir()) == []
         assert list((data_dir / "lake" / "staging").iterdir()) == []

@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[3]
 APACHE = ROOT / "tests" / "data" / "elastic_apache" / "apache_logs.gz"
 COMMAND = [sys.executable, "-m", "ingest.accesslog"]
 ENDS_WITHIN_S = 60.0
+# Unbuffered, a failed write leaves nothing that Python would flush once more at exit.
+BUFFERED = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
 SAFE = "it is safe to run it again"
 
 
@@ -204,12 +206,15 @@ def test_ctrl_c_ends_with_one_line(collector: StubCollector, log: Path) -> None:
         released.wait()
 
     collector.before_answer = hold
+    # A shell makes its background jobs ignore SIGINT, and their children after them.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [*COMMAND, log, "--site", "blog", "--url", collector.url],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+    signal.signal(signal.SIGINT, inherited)
     assert arrived.wait(ENDS_WITHIN_S)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=ENDS_WITHIN_S)
@@ -228,6 +233,7 @@ def test_a_reader_of_the_output_who_left_causes_no_traceback(
     process = subprocess.Popen(
         [*COMMAND, log, "--site", "blog", "--url", collector.url],
         cwd=ROOT,
+        env=BUFFERED,
         stdout=writer if stream == "stdout" else subprocess.PIPE,
         stderr=writer if stream == "stderr" else subprocess.PIPE,
     )

@@ -5,7 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.accesslog.logfile import (
@@ -42,11 +42,13 @@ def test_an_id_is_the_hash_of_a_line_and_its_occurrence() -> None:
     ]
 
 
+@settings(deadline=None)
 @given(LINES)
 def test_every_line_of_a_file_has_an_id_of_its_own(lines: list[bytes]) -> None:
     assert len(set(ids_in_order(lines))) == len(lines)
 
 
+@settings(deadline=None)
 @given(LINES, st.data())
 def test_the_ids_of_a_file_do_not_depend_on_the_order_of_its_lines(
     lines: list[bytes], data: st.DataObject

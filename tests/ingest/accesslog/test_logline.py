@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.accesslog.logfile import read_lines
@@ -150,6 +150,7 @@ def test_not_a_log_line(raw: bytes) -> None:
     assert page_view(raw) is None
 
 
+@settings(deadline=None)
 @given(request=st.binary(), referrer=st.binary(), agent=st.binary())
 def test_whatever_was_requested_ingest_has_no_reason_to_refuse_it(
     request: bytes, referrer: bytes, agent: bytes
@@ -161,6 +162,7 @@ def test_whatever_was_requested_ingest_has_no_reason_to_refuse_it(
         assert not any(c < " " or c == "\x7f" for c in value), name
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_no_bytes_whatever_raise(raw: bytes) -> None:
     page_view(raw)
