@@ -18,6 +18,7 @@ from report.answer import (
     tagged,
     to_body,
 )
+from report.events import unrepeated
 from report.parameters import Selection
 from report.period import Dates
 from report.pool import Cursor, Vanished
@@ -36,12 +37,14 @@ Result = TypeVar("Result")
 async def of_selection(
     request: Request, asked: Selection, kind: type[Told], question: Question
 ) -> Response:
-    hot = request.state.reports.hot
+    reports: Reports = request.state.reports
+    site = asked.site_id
 
-    def of_little(cursor: Cursor, snapshot: Snapshot) -> Told:
-        return question(cursor, hot.warmed(cursor, snapshot, asked.site_id))
+    def of_less(cursor: Cursor, snapshot: Snapshot) -> Told:
+        snapshot = unrepeated(reports.lake, cursor, snapshot, site)
+        return question(cursor, reports.hot.warmed(cursor, snapshot, site))
 
-    return await of_snapshot(request, asked.period.utc_dates(), asked.site_id, kind, of_little)
+    return await of_snapshot(request, asked.period.utc_dates(), site, kind, of_less)
 
 
 async def of_snapshot(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -14,6 +14,7 @@ from compactor.lake import Lake
 from report.parameters import Selection
 from report.period import Period
 from report.snapshot import Snapshot
+from report.waiting import SPILL_SCHEMA
 from report.zone import DAY_US, Stretch, midnight, stretches, to_datetime
 
 # One row per event of a site. Of events with the same site, date and event_id one counts, the one
@@ -61,6 +62,7 @@ FIELDS = {
 }
 
 
+Cursor = duckdb.DuckDBPyConnection
 Ask = Callable[..., list[tuple[Any, ...]]]
 
 
@@ -74,23 +76,21 @@ class Events:
     over: list[Stretch]  # the offsets of the zone, from the first event to the last
 
     @contextmanager
-    def on(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[Ask]:
+    def on(self, cursor: Cursor) -> Iterator[Ask]:
         """A function that runs a query, and another one if need be."""
         with self._tables_in(cursor):
             yield lambda query, **more: cursor.execute(
                 self.sql + query, self.parameters | more
             ).fetchall()
 
-    def stream(
-        self, cursor: duckdb.DuckDBPyConnection, query: str, batch_rows: int
-    ) -> Iterator[pa.RecordBatch]:
+    def stream(self, cursor: Cursor, query: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
         with self._tables_in(cursor):
             # not execute(): that has the whole result in memory
             result = cursor.sql(self.sql + query, params=self.parameters)
             yield from result.to_arrow_reader(batch_rows)
 
     @contextmanager
-    def _tables_in(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    def _tables_in(self, cursor: Cursor) -> Iterator[None]:
         for name, table in self.tables.items():
             cursor.register(name, table)
         try:
@@ -123,6 +123,19 @@ def events(lake: Lake, snapshot: Snapshot, asked: Selection) -> Events:
     if not {"live", "fresh"} & set(sources):
         del tables["live"]
     return Events("WITH " + ",".join(texts), parameters, tables, over)
+
+
+def unrepeated(lake: Lake, cursor: Cursor, snapshot: Snapshot, site: str) -> Snapshot:
+    """The same snapshot of a site; if all fits into memory, without what would not count."""
+    live = snapshot.live
+    if snapshot.spilled or live["event_id"].null_count == len(live):
+        return snapshot
+    parameters: dict[str, Any] = {"site": site}
+    sql = "WITH " + _waiting(lake, snapshot, OF_SITE, parameters)
+    fresh = Events(sql, parameters, {"live": live}, [])
+    batches = list(fresh.stream(cursor, "SELECT * FROM fresh", len(live)))
+    table = pa.Table.from_batches(batches).cast(SPILL_SCHEMA) if batches else live.slice(0, 0)
+    return replace(snapshot, live=table, is_unique=True)
 
 
 def waiting(lake: Lake, snapshot: Snapshot) -> Events:
@@ -195,6 +208,8 @@ def _times(
 def _fresh(lake: Lake, snapshot: Snapshot, of_site: str, parameters: dict[str, Any]) -> str:
     """Only event_ids can repeat, and only within a date."""
     dates: set[date] = set().union(*(each.dates for each in snapshot.spilled))
+    if snapshot.is_unique:
+        return "SELECT * FROM waiting"
     named = snapshot.live.filter(pc.is_valid(snapshot.live["event_id"]))
     dates.update(pc.unique(named["date"]).to_pylist())
     if not dates:

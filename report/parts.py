@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import msgspec
-import pyarrow as pa
-
 from compactor.lake import Footer, Lake, Part, parse_folder, parse_part
 from report.period import Dates
 
@@ -50,7 +47,7 @@ class Parts:
         self._dates: tuple[Stamp, list[date]] | None = None
         self._parts: dict[date, tuple[Stamp, list[Part]]] = {}
         self.foreign: dict[str, str] = {}
-        self._rows: dict[Part, int] = {}
+        self._rows: dict[date, dict[Part, int]] = {}
 
     def of(self, dates: Dates) -> list[Part]:
         """The parts of these dates. Raises FileNotFoundError when one goes away meanwhile."""
@@ -66,11 +63,11 @@ class Parts:
         return self._lake.footer(part)
 
     def rows(self, part: Part) -> int:
-        known = self._rows.get(part)
-        if known is None:
-            known = sum(counts.rows for counts in self.footer(part).segments.values())
-            self._rows[part] = known
-        return known
+        of_date = self._rows.setdefault(part.date, {})
+        if part not in of_date:
+            counts = self.footer(part).segments.values()
+            of_date[part] = sum(each.rows for each in counts)
+        return of_date[part]
 
     def path(self, part: Part) -> Path:
         return self._lake.path(part)
@@ -115,6 +112,7 @@ class Parts:
 
     def _list_parts(self, day: date, folder: Path) -> list[Part]:
         names = os.listdir(folder)
+        self._rows.pop(day, None)
         self._forget({f"{folder.name}/{name}" for name in names}, folder.name + "/")
         parts = [part for name in sorted(names) if (part := self._part(day, name))]
         superseded = {name for part in parts for name in self.footer(part).supersedes}
@@ -127,7 +125,7 @@ class Parts:
             return None
         try:
             self.footer(part)
-        except (pa.ArrowInvalid, KeyError, TypeError, msgspec.DecodeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             self._is_foreign(part.path, f"not a part: {error!r}")
             return None
         except OSError as error:

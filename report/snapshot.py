@@ -30,6 +30,7 @@ class Snapshot:
     spilled: list[Spilled]  # may have rows of the dates; of all sites, and covered ones too
     read: pa.Table  # of SCHEMA: rows of the site, all that those parts have that are not `unread`
     unread: list[Part]
+    is_unique: bool = False  # nothing in `live` repeats what parts hold, or itself
 
     @property
     def cost_rows(self) -> int:

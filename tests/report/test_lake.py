@@ -11,9 +11,10 @@ import pytest
 from compactor.lake import Lake
 from report import hot
 from report.hot import Hot
+from report.live import Live
 from report.parts import Parts
 from report.period import Dates
-from tests.report.holding import NOW, Folder, asking, event, figures
+from tests.report.holding import NOW, Folder, asking, event, figures, line
 
 
 def views(client, **asked):
@@ -201,3 +202,59 @@ def test_rows_of_a_large_site_stay_in_their_parts(folder, monkeypatch):
         assert views(client, date="2025-11-12") == 5
         assert views(client, **{"from": "2025-11-11"}) == 10
         assert views(client, limit=4) == 15
+
+
+def test_a_change_within_the_tick_of_the_clock_that_stamps_it_is_seen(folder):
+    folder.holds(event())
+    parts = Parts(Lake(folder.path))
+    day = Dates(NOW.date(), NOW.date())
+    stamp = date_folder(folder).stat().st_mtime_ns
+    assert len(parts.of(day)) == 1
+    folder.holds(event())
+    os.utime(date_folder(folder), ns=(stamp, stamp))
+    assert len(parts.of(day)) == 2
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_pass_beside_the_look_at_the_spool_neither_hides_nor_doubles(folder, monkeypatch, when):
+    look = Live.refresh
+    waiting = []
+
+    def compact():
+        if waiting:
+            folder.compact(waiting.pop())
+
+    def refresh(live):
+        if when == "before":
+            compact()
+        seen = look(live)
+        compact()
+        return seen
+
+    with asking(folder.path) as client:
+        monkeypatch.setattr(Live, "refresh", refresh)
+        for expected in range(1, 4):
+            waiting.append(folder.segment([line(event(event_id=str(expected)))]))
+            assert views(client) == expected
+            assert figures(client, "/ledger")["accepted"] == expected
+
+
+@pytest.mark.parametrize("live_bytes_max", [0, 1 << 20])
+def test_a_segment_counts_for_the_dates_that_no_part_has_of_it(folder, live_bytes_max):
+    days = [NOW - timedelta(days=n) for n in range(3)]
+    name = folder.segment([line(event(day, user_id=str(n))) for n, day in enumerate(days)])
+    content = (folder.spool / str(name)).read_bytes()
+    folder.compact(name)
+    # as if the compactor had died before the last date, and before it released the segment
+    (folder.spool / str(name)).write_bytes(content)
+    shutil.rmtree(date_folder(folder, days[0]))
+    with asking(folder.path, live_bytes_max=live_bytes_max) as client:
+        told = figures(client, "/stats", site_id="blog")
+        assert (told["total_views"], told["unique_users"]) == (3, 3)
+        for day in days:
+            assert views(client, date=day.date()) == 1
+        ledger = figures(client, "/ledger")
+        assert (ledger["lake"], ledger["spool"], ledger["accepted"]) == (2, 1, 3)
+        assert ledger["lag_bytes"] == len(content)
+        assert figures(client, "/sites")["rows"][0]["events"] == 3
+        assert len(client.get("/export?site_id=blog").content.splitlines()) == 3

@@ -124,7 +124,7 @@ def as_query(selection, filters):
     return {name: str(value) for name, value in given.items() if value is not None}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     worlds(),
     st.sampled_from(["hour", "day", "week", "month"]),
