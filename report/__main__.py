@@ -35,6 +35,8 @@ def main() -> int:
     settings = Settings.from_env(os.environ)
     if not os.path.isdir(settings.data_dir):
         raise SystemExit(f"report: DATA_DIR {settings.data_dir!r} is not a folder")
+    if not os.access(settings.data_dir, os.W_OK | os.X_OK):
+        raise SystemExit(f"report: DATA_DIR {settings.data_dir!r} takes no files")
     listener = listen(settings)
     config = uvicorn.Config(
         create_app(settings),

@@ -53,8 +53,9 @@ class Census:
         counted = {part: self._counted.get(part) for part in parts}
         missing = [part for part, table in counted.items() if table is None]
         for start in range(0, len(missing), PARTS_AT_ONCE):
-            counted |= self._count(cursor, missing[start : start + PARTS_AT_ONCE])
-        self._keep({part: counted[part] for part in missing})
+            new = self._count(cursor, missing[start : start + PARTS_AT_ONCE])
+            self._keep(new)  # at once: who is interrupted goes on from here the next time
+            counted |= new
         return _sum(cursor, list(counted.values()))
 
     def of_all(self, cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> pa.Table:
