@@ -1,0 +1,307 @@
+"""Kills ingest and the compactor under load, while real duckdb commands read the lake.
+
+    python -m tests.chaos.lake --kills 200 --events 500000 --queries 20000
+
+Clients send batches, each until it is acknowledged, and keep a journal of that. Every kill is
+SIGKILL: at random, or by strace in the middle of a chosen link, rename, unlink, fsync or mkdir.
+At the end everything is compacted, verified, and compared with the journals. Status 1 unless
+nothing was lost, nothing was stored twice, and no reader saw an error, a duplicate or a smaller
+count. The one thing a plain glob may meet is a date's exchange: those queries are counted apart.
+
+Not shown: power cuts (see tests.chaos.crashes), more than one machine.
+"""
+
+import argparse
+import collections
+import http.client
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import orjson
+
+from tests.processes import PROJECT, Stage, clean_environment, compact_once, wait_for
+
+CALLS = (
+    "link,linkat",
+    "rename,renameat,renameat2",
+    "unlink,unlinkat,rmdir",
+    "fsync,fdatasync",
+    "mkdir,mkdirat",
+)
+COMPACTOR = {"POLL_INTERVAL_S": "0.05", "PASS_AGE_S_MAX": "0.2", "CLOSE_AFTER_H": "0"}
+BATCH_EVENTS = 250
+DATES = 4
+
+
+class Run:
+    """The totals, shared by all threads, and when to end."""
+
+    def __init__(self, folder: Path, kills: int, events: int, queries: int, seed: int) -> None:
+        # Fixed
+        self.folder = folder
+        self.goals = {"kills": kills, "events": events, "queries": queries}
+        self.random = random.Random(seed)
+        self.patience_s = 3600
+        self.events_glob = f"{folder}/lake/events/**/*.parquet"
+
+        # Grow, under the lock
+        self.lock = threading.Lock()
+        self.totals: collections.Counter[str] = collections.Counter()
+        self.problems: list[str] = []
+        self.acknowledged: set[str] = set()
+        self.over = threading.Event()
+
+        # Replaced at every start of ingest
+        self.port = 0
+
+    def add(self, name: str, count: int = 1) -> None:
+        with self.lock:
+            self.totals[name] += count
+            if all(self.totals[goal] >= least for goal, least in self.goals.items()):
+                self.over.set()
+
+    def problem(self, text: str) -> None:
+        with self.lock:
+            self.problems.append(text)
+
+
+def send(run: Run, client: int) -> None:
+    """Batches, each again and again until it is acknowledged."""
+    now = datetime.now(UTC)
+    batch = 0
+    while not run.over.is_set():
+        batch += 1
+        ids = [f"{client}-{batch}-{n}" for n in range(BATCH_EVENTS)]
+        body = b"\n".join(orjson.dumps(event(id, now, n)) for n, id in enumerate(ids))
+        while not acknowledged(run, body):
+            run.add("retries")
+            if run.over.wait(0.02):
+                return
+        with run.lock:
+            run.acknowledged.update(ids)
+        run.add("events", len(ids))
+        if run.totals["events"] >= run.goals["events"]:
+            run.over.wait(1)
+
+
+def event(id: str, now: datetime, n: int) -> dict[str, str]:
+    return {
+        "site_id": f"site-{n % 17}",
+        "event_type": "page_view",
+        "path": f"/{id}",
+        "timestamp": (now - timedelta(days=n % DATES)).isoformat(),
+        "event_id": id,
+    }
+
+
+def acknowledged(run: Run, body: bytes) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", run.port, timeout=10)
+    try:
+        connection.request("POST", "/events", body)
+        return connection.getresponse().status == 202
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def keep_ingest(run: Run) -> None:
+    while not run.over.is_set():
+        stage = Stage("ingest", run.folder, segment_age_s_max=0.3, workers=1)
+        run.port = stage.port
+        wait_for(lambda: stage.answers() or run.over.is_set(), "ingest", 120)  # noqa: B023
+        if not run.over.wait(random_s(run, 2.0)):
+            stage.kill()
+            run.add("kills")
+    stage.stop()
+
+
+def keep_compactor(run: Run) -> None:
+    """Two of three under strace, to die in the middle of a call."""
+    settings = {f"COMPACTOR_{name}": value for name, value in COMPACTOR.items()}
+    environment = clean_environment() | settings | {"DATA_DIR": str(run.folder)}
+    count = 0
+    while not run.over.is_set():
+        count += 1
+        with (run.folder / "compactor.log").open("ab") as log:
+            process = subprocess.Popen(
+                [*(traced(run) if count % 3 else []), sys.executable, "-m", "compactor"],
+                cwd=PROJECT,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        died = await_death(run, process, random_s(run, 6.0 if count % 3 else 2.0))
+        if not run.over.is_set():
+            run.add("kills in a call" if died else "kills at random")
+            run.add("kills")
+        if not died:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def traced(run: Run) -> list[str]:
+    calls, when = run.random.choice(CALLS), run.random.randint(1, 12)
+    inject = f"inject={calls}:signal=KILL:when={when}"
+    return ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e", inject]
+
+
+def await_death(run: Run, process: "subprocess.Popen[bytes]", patience_s: float) -> bool:
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline and not run.over.is_set():
+        if process.poll() is not None:
+            return True
+        time.sleep(0.01)
+    return process.poll() is not None
+
+
+def random_s(run: Run, mean: float) -> float:
+    return 0.3 + run.random.random() * 2 * (mean - 0.3)
+
+
+class Reader:
+    """One long-lived `duckdb` command, asked again and again."""
+
+    def __init__(self, run: Run, database: Path | None, source: str) -> None:
+        command = [str(Path(sys.executable).parent / "duckdb"), "-csv", "-noheader"]
+        if database:
+            command += ["-readonly", str(database)]
+        self._run = run
+        self._source = source
+        self._last = 0
+        self._asked = 0
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def read(self) -> None:
+        while not self._run.over.is_set():
+            self._asked += 1
+            self._ask(distinct=self._asked % 50 == 0)
+        self._process.kill()
+        self._process.communicate()
+
+    def _ask(self, distinct: bool) -> None:
+        twice = "count(*) - count(DISTINCT event_id)" if distinct else "0"
+        answer = self._answer(f"SELECT count(*), {twice} FROM {self._source};")
+        self._run.add("queries")
+        if not answer[0].replace(",", "").isdigit():
+            text = " ".join(answer)
+            if "No such file" in text and ".parquet" in text:
+                self._run.add("queries that met an exchange")
+            else:
+                self._run.problem(f"a reader: {text}")
+            return
+        count, duplicates = map(int, answer[0].split(","))
+        if count < self._last:
+            self._run.problem(f"a reader: {count} events after {self._last}")
+        if duplicates:
+            self._run.problem(f"a reader: {duplicates} events twice")
+        self._last = count
+
+    def _answer(self, sql: str) -> list[str]:
+        """All lines up to a mark that the command prints after its answer."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(sql + "\n.print =\n")
+        self._process.stdin.flush()
+        lines = []
+        while (text := self._process.stdout.readline()) != "=\n":
+            lines.append(text.strip())
+            if not text:
+                self._run.over.set()
+                return ["the duckdb command has died:", *lines]
+        return lines or ["no answer"]
+
+
+def check(run: Run) -> None:
+    """After everything has ended: the lake against the journals."""
+    compact_once(run.folder)
+    verified = subprocess.run(
+        [sys.executable, "-m", "compactor", "verify"],
+        cwd=PROJECT,
+        env=clean_environment() | {"DATA_DIR": str(run.folder)},
+        capture_output=True,
+        text=True,
+    )
+    print(verified.stdout.strip())
+    if verified.returncode:
+        run.problem("verify: " + verified.stderr)
+    rows = duckdb.sql(
+        f"SELECT event_id, count(*) FROM read_parquet('{run.events_glob}') GROUP BY ALL"
+    )
+    stored = dict(rows.fetchall())
+    run.totals["lost"] = len(run.acknowledged - stored.keys())
+    run.totals["twice"] = sum(count > 1 for count in stored.values())
+    run.totals["parts"] = len(list((run.folder / "lake" / "events").rglob("*.parquet")))
+
+
+def go(run: Run, clients: int = 3, readers: int = 2) -> None:
+    (run.folder / "spool").mkdir(exist_ok=True)
+    threads = [threading.Thread(target=keep_ingest, args=(run,))]
+    threads += [threading.Thread(target=keep_compactor, args=(run,))]
+    threads += [threading.Thread(target=send, args=(run, client)) for client in range(clients)]
+    for thread in threads:
+        thread.start()
+    view = run.folder / "lake.duckdb"
+    while not view.exists() and not run.over.wait(0.1):
+        pass
+    glob = f"read_parquet('{run.events_glob}')"
+    sources: list[tuple[Path | None, str]] = [(None, glob)] * (readers - 1) + [(view, "events")]
+    more = [threading.Thread(target=Reader(run, *source).read) for source in sources]
+    for thread in more:
+        thread.start()
+    started = time.monotonic()
+    while not run.over.wait(10):
+        print(dict(run.totals), file=sys.stderr, flush=True)
+        if time.monotonic() - started > run.patience_s:
+            run.problem(f"not done after {run.patience_s} s")
+            run.over.set()
+    for thread in [*threads, *more]:
+        thread.join()
+    check(run)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--events", type=int, default=500_000)
+    parser.add_argument("--queries", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--folder", type=Path, help="where to work, and to leave what is there")
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(dir=arguments.folder))
+    run = Run(folder, arguments.kills, arguments.events, arguments.queries, arguments.seed)
+    started = time.monotonic()
+    go(run)
+    for name, total in sorted(run.totals.items()):
+        print(f"{total:>10,} {name}")
+    for problem in run.problems[:20]:
+        print(problem)
+    print(
+        f"{len(run.problems)} problems, {time.monotonic() - started:.0f} s, seed {arguments.seed}"
+    )
+    failed = run.problems or run.totals["lost"] or run.totals["twice"]
+    if not failed:
+        shutil.rmtree(folder)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
