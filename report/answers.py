@@ -109,16 +109,18 @@ class SiteLedger(Struct, frozen=True):
     lake: Count
     spool: Count
     duplicates: Count
+    erased: Count
 
 
 class Ledger(Struct, frozen=True, kw_only=True):
-    """accepted = lake + spool + duplicates + quarantined; quarantined lines have no site."""
+    """accepted = lake + spool + duplicates + quarantined + erased; quarantined have no site."""
 
     accepted: Count
     lake: Count
     spool: Count
     duplicates: Count
     quarantined: Count
+    erased: Count
     balanced: bool
     lag_s: Annotated[float, Meta(ge=0)]
     lag_bytes: Count

@@ -1,4 +1,4 @@
-"""Where every accepted event is: accepted = lake + spool + duplicates + quarantined."""
+"""Where every accepted event is: accepted = lake + spool + duplicates + quarantined + erased."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -38,9 +38,10 @@ class Ledger:
             rows = ask(WAITING)
         spool = {site: count for site, count, _ in rows}
         footers = [self._parts.footer(part) for part in snapshot.parts]
-        duplicates = Counter[str]()
+        duplicates, erased = Counter[str](), Counter[str]()
         for footer in footers:
             duplicates.update(footer.duplicates_by_site)
+            erased.update(footer.erased_by_site)
         counts = [each for footer in footers for each in footer.segments.values()]
         in_spool = sum(spool.values()) + sum(map(snapshot.damaged, snapshot.waiting))
         figures = {
@@ -49,6 +50,7 @@ class Ledger:
             "spool": in_spool,
             "duplicates": sum(each.duplicates for each in counts),
             "quarantined": sum(each.quarantined for each in counts),
+            "erased": erased.total(),
         }
         oldest = min((received for _, _, received in rows), default=now_us)
         return {
@@ -57,17 +59,11 @@ class Ledger:
             and figures["duplicates"] == duplicates.total(),
             "lag_s": max(0, now_us - oldest) / 1e6,
             "lag_bytes": sum(each.bytes for each in snapshot.waiting if snapshot.waits(each)),
-            "sites": list(_by_site(lake, spool, duplicates)),
+            "sites": list(_by_site(lake=lake, spool=spool, duplicates=duplicates, erased=erased)),
         }
 
 
-def _by_site(
-    lake: Mapping[str, int], spool: Mapping[str, int], duplicates: Mapping[str, int]
-) -> Iterator[Figures]:
-    for site in sorted(lake.keys() | spool.keys() | duplicates.keys()):
-        counts = {
-            "lake": lake.get(site, 0),
-            "spool": spool.get(site, 0),
-            "duplicates": duplicates.get(site, 0),
-        }
+def _by_site(**held: Mapping[str, int]) -> Iterator[Figures]:
+    for site in sorted(set().union(*held.values())):
+        counts = {where: of_site.get(site, 0) for where, of_site in held.items()}
         yield {"site_id": site, "accepted": sum(counts.values()), **counts}

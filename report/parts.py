@@ -65,8 +65,7 @@ class Parts:
     def rows(self, part: Part) -> int:
         of_date = self._rows.setdefault(part.date, {})
         if part not in of_date:
-            counts = self.footer(part).segments.values()
-            of_date[part] = sum(each.rows for each in counts)
+            of_date[part] = self.footer(part).rows
         return of_date[part]
 
     def path(self, part: Part) -> Path:
@@ -113,6 +112,7 @@ class Parts:
     def _list_parts(self, day: date, folder: Path) -> list[Part]:
         names = os.listdir(folder)
         self._rows.pop(day, None)
+        self._lake.forget(day)  # or the footers of parts that have gone would stay in memory
         self._forget({f"{folder.name}/{name}" for name in names}, folder.name + "/")
         parts = [part for name in sorted(names) if (part := self._part(day, name))]
         superseded = {name for part in parts for name in self.footer(part).supersedes}
@@ -129,12 +129,9 @@ class Parts:
             self._is_foreign(part.path, f"not a part: {error!r}")
             return None
         except OSError as error:
-            if error.errno not in (
-                None,
-                errno.EISDIR,
-            ):  # the disk's trouble, or it has gone: not the file's fault
-                raise
-            self._is_foreign(part.path, f"not a part: {error!r}")  # Arrow on a torn footer
+            if error.errno not in (None, errno.EISDIR):  # None: Arrow on a torn footer
+                raise  # the disk's trouble, or it has gone: not the file's fault
+            self._is_foreign(part.path, f"not a part: {error!r}")
             return None
         return part
 

@@ -9,6 +9,10 @@ import msgspec
 from starlette.testclient import TestClient
 
 from compactor.compact import Compactor
+from compactor.disk import Disk
+from compactor.lake import Lake, PartNames
+from compactor.quarantine import Quarantine
+from compactor.read import connect
 from ingest.event import StoredEvent
 from ingest.segment import CLOSED, OPEN, SegmentName
 from report.app import create_app
@@ -34,7 +38,10 @@ class Folder:
         return name
 
     def compact(self, *segments: SegmentName) -> None:
-        Compactor(self.path).compact(segments)
+        lake, disk = Lake(self.path), Disk()
+        quarantine = Quarantine(self.path, disk)
+        compactor = Compactor(lake, self.spool, quarantine, PartNames(), disk, connect())
+        compactor.compact(segments)
 
     def holds(self, *events: StoredEvent, where: str = "lake") -> None:
         """`where`: lake, closed or open."""

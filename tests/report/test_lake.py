@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from datetime import date, timedelta
 
 import pyarrow as pa
@@ -14,6 +16,7 @@ from report.hot import Hot
 from report.live import Live
 from report.parts import Parts
 from report.period import Dates
+from tests.processes import PROJECT, clean_environment
 from tests.report.holding import NOW, Folder, asking, event, figures, line
 
 
@@ -258,3 +261,21 @@ def test_a_segment_counts_for_the_dates_that_no_part_has_of_it(folder, live_byte
         assert ledger["lag_bytes"] == len(content)
         assert figures(client, "/sites")["rows"][0]["events"] == 3
         assert len(client.get("/export?site_id=blog").content.splitlines()) == 3
+
+
+def test_the_ledger_is_balanced_after_an_erasure(folder):
+    folder.holds(event(user_id="ann"), event(user_id="bob"))
+    subprocess.run(
+        [sys.executable, "-m", "compactor", "erase", "--site=blog", "--user=ann"],
+        cwd=PROJECT,
+        env=clean_environment() | {"DATA_DIR": str(folder.path)},
+        check=True,
+        capture_output=True,
+    )
+    with asking(folder.path) as client:
+        ledger = figures(client, "/ledger")
+    assert (ledger["accepted"], ledger["lake"], ledger["erased"]) == (2, 1, 1)
+    assert ledger["balanced"]
+    assert ledger["sites"] == [
+        {"site_id": "blog", "accepted": 2, "lake": 1, "spool": 0, "duplicates": 0, "erased": 1}
+    ]
