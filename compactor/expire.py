@@ -32,7 +32,6 @@ def expire(lake: Lake, spool: Path, day: date, disk: Disk) -> list[Part]:
     for path in lake.date_folder(day).iterdir():
         disk.rename(path, folder / path.name)
     disk.sync_folder(folder)
-    disk.sync_folder(lake.date_folder(day))
     disk.remove_folder(lake.date_folder(day))
     disk.sync_folder(lake.events)
     lake.forget(day)

@@ -29,7 +29,8 @@ class Settings(
         float, Meta(gt=0, description="No closed segment waits longer than this for its pass.")
     ] = 900.0
     close_after_h: Annotated[
-        float, Meta(ge=0, description="A date's parts become one this long after its UTC day.")
+        float,
+        Meta(ge=0, le=8_760, description="A date's parts become one this long after its UTC day."),
     ] = 3.0
     retention_days: Annotated[
         int, Meta(ge=0, description="Older dates move to DATA_DIR/expired; 0: all stay.")
