@@ -10,9 +10,9 @@ import duckdb
 from tqdm import tqdm
 
 from compactor.disk import Disk
-from compactor.lake import SCHEMA, Counts, Footer, Lake, Part, part_name
+from compactor.lake import SCHEMA, Counts, Footer, Lake, Part, PartNames
 from compactor.publish import prepare, publish
-from compactor.write import prepare_columns, sort_order, write_part
+from compactor.write import gather, prepare_columns, sample_of, sort_order, write_part
 from ingest.segment import SegmentName
 
 EVENTS_A_DAY = 250_000
@@ -69,12 +69,12 @@ def _write_day(database: duckdb.DuckDBPyConnection, lake: Lake, day: date, disk:
     table = prepare_columns(database.sql(ROWS, params=parameters).to_arrow_table().cast(SCHEMA))
     segment = SegmentName(start * 1000, "bbbbbbbb", 1)
     counts = Counts(table.num_rows, table.num_rows)
+    order = sort_order(table)
+    footer = Footer(segments={segment.id: counts})
     publish(
         lake,
-        Part(day, part_name(start * 1000, "bbbbbbbb", 1)),
-        lambda file: write_part(
-            file, table, sort_order(table), Footer(segments={segment.id: counts})
-        ),
+        Part(day, PartNames(lambda: start, "bbbbbbbb")()),
+        lambda file: write_part(file, gather(table, order), sample_of(table, order), footer),
         disk,
     )
 
