@@ -14,6 +14,7 @@ from typing import get_type_hints
 
 import duckdb
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,6 +22,7 @@ from compactor.lake import INSTANT, SCHEMA, encode_props, to_table
 from ingest.event import StoredEvent, decode_line
 
 OBJECT_BYTES_MAX = 16 * 1024 * 1024
+COUNT_BYTES = 256 * 1024
 _TIMES = ("timestamp", "received_at")
 _TEXTS = ("site_id", "event_type", "path", "user_id", "event_id", "referrer")
 _YEAR_1_US = -62_135_596_800_000_000  # the earliest that ingest.event can hold
@@ -254,9 +256,10 @@ def _escapes(table: pa.Table) -> tuple[int, int]:
 
 
 def _count(content: bytes, byte: bytes) -> int:
-    """As bytes.count, five times faster where there are many."""
-    array = pa.Array.from_buffers(pa.uint8(), len(content), [None, pa.py_buffer(content)])
-    return _sum(pc.equal(array, pa.scalar(byte[0], pa.uint8())))
+    """As bytes.count, three times faster; by pieces that the processor's cache holds."""
+    array = np.frombuffer(content, np.uint8)
+    pieces = (array[n : n + COUNT_BYTES] for n in range(0, len(array), COUNT_BYTES))
+    return sum(int(np.count_nonzero(piece == byte[0])) for piece in pieces)
 
 
 def _present(column: pa.ChunkedArray) -> int:

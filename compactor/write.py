@@ -100,7 +100,7 @@ def _delta_encodings(sample: pa.Table) -> dict[str, str]:
     encodings = {"timestamp": "DELTA_BINARY_PACKED", "received_at": "DELTA_BINARY_PACKED"}
     for name in _TEXTS:
         values = sample[name].drop_null()
-        if pc.count_distinct(values).as_py() > len(values) / 2:
+        if len(pc.unique(values)) > len(values) / 2:
             encodings[name] = "DELTA_LENGTH_BYTE_ARRAY"
     return encodings
 

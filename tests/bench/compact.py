@@ -148,7 +148,7 @@ def main() -> None:
         pythons["clickhouse"] = arguments.clickhouse
     print(f"{'traffic':38}{'events/s':>12}{'CPU µs/event':>14}{'bytes/event':>13}{'peak MiB':>10}")
     for name, traffic in traffics.items():
-        compare(name, root / name.replace(" ", "-"), traffic, pythons, arguments)
+        compare(name, root / name.replace(" ", "-").replace(",", ""), traffic, pythons, arguments)
     shutil.rmtree(root)
 
 
