@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 
+import compactor.allocator  # noqa: F401  first: it speaks to pyarrow before pyarrow is there
 from compactor.commands import erase, expire, verify
 from compactor.disk import CannotExchange
 from compactor.erase import Subject

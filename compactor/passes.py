@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 import duckdb
 import pyarrow as pa
 
+from compactor.allocator import release
 from compactor.compact import Compactor, Outcome
 from compactor.consolidate import consolidate
 from compactor.disk import CannotExchange, Disk
@@ -163,7 +164,9 @@ class Passes:
             outcome = self._compactor.compact(segments)
             _log(outcome, time.monotonic() - started)
             self._careful = False
-            waiting = [segment for segment in waiting if segment.name not in set(segments)]
+            done = set(segments)
+            waiting = [segment for segment in waiting if segment.name not in done]
+        release()
 
     def _next_pass(self, waiting: Sequence[Waiting]) -> list[SegmentName]:
         """As much as fits even if nothing got smaller; one segment in any case, for it will."""

@@ -104,12 +104,12 @@ def visitor(draw: random.Random, live: list[str]) -> str:
 
 
 def real(count: int) -> Iterator[StoredEvent]:
-    """The log's requests, in their order, again and again: each time four days later."""
+    """The log's requests of four days, each of them several times, a second apart."""
     with gzip.open(REAL_LOG, "rt", errors="replace") as lines:
         events = [event for line in lines if (event := _event(line))]
+    copies = -(-count // len(events))
     for n in range(count):
-        again, n = divmod(n, len(events))
-        event, shift = events[n], timedelta(days=4 * again)
+        event, shift = events[n // copies], timedelta(seconds=n % copies)
         received_at = event.received_at + shift
         yield msgspec.structs.replace(
             event, timestamp=event.timestamp + shift, received_at=received_at

@@ -104,7 +104,7 @@ def test_what_ingest_writes_is_parsed_at_once(path, events):
     content = b"".join(lines_of(events))
     path.write_bytes(content)
     if content:
-        _read_at_once(DATABASE, [path], [content])  # raises if anything looks odd to it
+        _read_at_once(DATABASE, [path])  # raises if anything looks odd to it
     agree(path, content)
 
 
