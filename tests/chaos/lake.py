@@ -241,10 +241,9 @@ def check(run: Run) -> None:
     print(verified.stdout.strip())
     if verified.returncode:
         run.problem("verify: " + verified.stderr)
-    rows = duckdb.sql(
-        f"SELECT event_id, count(*) FROM read_parquet('{run.events_glob}') GROUP BY ALL"
-    )
-    stored = dict(rows.fetchall())
+    sql = f"SELECT event_id, count(*) FROM read_parquet('{run.events_glob}') GROUP BY ALL"
+    with duckdb.connect() as database:
+        stored = dict(database.sql(sql).fetchall())
     run.totals["lost"] = len(run.acknowledged - stored.keys())
     run.totals["twice"] = sum(count > 1 for count in stored.values())
     run.totals["parts"] = len(list((run.folder / "lake" / "events").rglob("*.parquet")))

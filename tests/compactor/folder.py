@@ -9,10 +9,7 @@ import duckdb
 from compactor.disk import Disk
 from compactor.lake import Lake, PartNames
 from compactor.passes import Passes
-from compactor.read import connect
 from compactor.settings import Settings
-
-DATABASE = connect()
 
 
 class Folder:
@@ -36,7 +33,7 @@ class Folder:
         return path
 
     def passes(self, disk: Disk | None = None) -> Passes:
-        return Passes(self.settings, self.stop, disk, self.clock, PartNames(self.clock), DATABASE)
+        return Passes(self.settings, self.stop, disk, self.clock, PartNames(self.clock))
 
     def turn(self, disk: Disk | None = None) -> None:
         self.passes(disk).turn(everything=True)
@@ -47,7 +44,8 @@ class Folder:
             return []
         glob = f"{self.lake.events}/**/*.parquet"
         sql = f"SELECT {columns} FROM read_parquet('{glob}') WHERE {where} ORDER BY ALL"
-        return duckdb.sql(sql).fetchall()
+        with duckdb.connect() as database:
+            return database.sql(sql).fetchall()
 
     def parts(self) -> list[str]:
         return sorted(

@@ -75,7 +75,6 @@ FOREIGN = [
     bytes(512),
     b"\xff\xfe\n",
 ]
-DATABASE = connect()
 
 
 def lines_of(events):
@@ -84,9 +83,9 @@ def lines_of(events):
             yield to_line(msgspec.json.encode(event), RECEIPT)
 
 
-def agree(path, content):
+def agree(database, path, content):
     path.write_bytes(content)
-    found, expected = read_segments(DATABASE, [path]), _read_line_by_line(content)
+    found, expected = read_segments(database, [path]), _read_line_by_line(content)
     assert found.table.to_pylist() == expected.table.to_pylist()
     assert found.line.to_pylist() == expected.line.to_pylist()
     assert found.damaged == expected.damaged
@@ -97,24 +96,30 @@ def path(tmp_path_factory):
     return tmp_path_factory.mktemp("read") / "segment.jsonl"
 
 
+@pytest.fixture(scope="module")
+def database():
+    with connect() as database:
+        yield database
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(EVENTS, min_size=1, max_size=5))
 @example([{"site_id": "a", "event_type": "b", "props": {"x": 1e16, "y": 1e-7, "z": 2**63}}])
-def test_what_ingest_writes_is_parsed_at_once(path, events):
+def test_what_ingest_writes_is_parsed_at_once(database, path, events):
     content = b"".join(lines_of(events))
     path.write_bytes(content)
     if content:
-        _read_at_once(DATABASE, [path])  # raises if anything looks odd to it
-    agree(path, content)
+        _read_at_once(database, [path])  # raises if anything looks odd to it
+    agree(database, path, content)
 
 
 @settings(max_examples=1_500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(EVENTS, min_size=1, max_size=4), st.data())
-def test_damage_is_seen_alike(path, events, data):
+def test_damage_is_seen_alike(database, path, events, data):
     content = bytearray(b"".join(lines_of(events)) or GOOD)
     for _ in range(data.draw(st.integers(1, 3))):
         damage(content, data)
-    agree(path, bytes(content))
+    agree(database, path, bytes(content))
 
 
 def damage(content, data):
@@ -138,30 +143,30 @@ def damage(content, data):
 
 
 @pytest.mark.parametrize("line", FOREIGN, ids=lambda line: line[:100].decode("latin-1"))
-def test_a_foreign_line_costs_itself_alone(path, line):
+def test_a_foreign_line_costs_itself_alone(database, path, line):
     for content in (line, GOOD + line, line + GOOD, GOOD + line + GOOD):
-        agree(path, content)
+        agree(database, path, content)
 
 
-def test_no_line_makes_up_for_another(path):
+def test_no_line_makes_up_for_another(database, path):
     for one in FOREIGN:
-        agree(path, one + b"".join(FOREIGN))
+        agree(database, path, one + b"".join(FOREIGN))
         for other in FOREIGN:
-            agree(path, one + GOOD + other)
+            agree(database, path, one + GOOD + other)
 
 
-def test_two_segments_do_not_make_up_for_each_other(path):
+def test_two_segments_do_not_make_up_for_each_other(database, path):
     other = path.with_name("other.jsonl")
     path.write_bytes(GOOD.rstrip())
     other.write_bytes(b"\n" + GOOD)
-    rows = read_segments(DATABASE, [path, other])
+    rows = read_segments(database, [path, other])
     assert rows.segment.to_pylist() == [0, 1]
     assert rows.line.to_pylist() == [1, 2]
     assert [line.line for line in rows.damaged[1]] == [1]
 
 
-def test_the_time_of_an_event_is_kept_to_the_microsecond(path):
+def test_the_time_of_an_event_is_kept_to_the_microsecond(database, path):
     path.write_bytes(GOOD)
-    (row,) = read_segments(DATABASE, [path]).table.to_pylist()
+    (row,) = read_segments(database, [path]).table.to_pylist()
     assert row["timestamp"] == datetime(2026, 11, 22, 8, tzinfo=UTC)
     assert row["received_at"] - row["timestamp"] == timedelta(microseconds=123456)

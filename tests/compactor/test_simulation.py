@@ -29,8 +29,14 @@ def folder():
     logging.disable(logging.NOTSET)
 
 
-def test_no_crash_and_no_power_cut_loses_or_doubles_an_event(folder):
-    explorer = Explorer(folder, connect())
+@pytest.fixture
+def database():
+    with connect() as database:
+        yield database
+
+
+def test_no_crash_and_no_power_cut_loses_or_doubles_an_event(folder, database):
+    explorer = Explorer(folder, database)
     moments = explorer.live(lost_max=3)
     for n, moment in enumerate(moments[::EVERY]):
         explorer.recover_from(moment, *((1, True) if n % 2 else (2, False)))
@@ -41,5 +47,5 @@ def test_no_crash_and_no_power_cut_loses_or_doubles_an_event(folder):
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_the_simulation_notices(mutant, folder):
-    assert kill(mutant, folder, connect())
+def test_the_simulation_notices(mutant, folder, database):
+    assert kill(mutant, folder, database)
