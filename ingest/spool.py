@@ -1,7 +1,6 @@
 """The write-ahead log: appends lines to the open segment, many requests to one write(2)."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import secrets
@@ -13,39 +12,16 @@ from datetime import UTC, datetime
 from ingest.disk import Disk
 from ingest.event import Receipt
 from ingest.metrics import Metrics, folder_bytes
+from ingest.open_segment import Done, OpenSegment
 from ingest.refusal import Refusal, Refused
-from ingest.segment import SegmentName, spool_folder, try_lock
+from ingest.segment import SegmentName, spool_folder
 from ingest.settings import Settings
 
 logger = logging.getLogger("ingest.spool")
 
-Done = Callable[[Refused | None], None]
-
 PROBE_BYTES = 64 * 1024
 PROBE_INTERVAL_S = 0.5
 READY_S = 1.0  # one probe answers all who ask within this time, so that /ready is no amplifier
-
-
-class OpenSegment:
-    """The file that is appended to, its lock, and who waits for its next sync."""
-
-    def __init__(self, name: SegmentName, fd: int) -> None:
-        # Fixed for the life of the segment
-        self.name = name
-        self.fd = fd
-
-        # Grow with every write
-        self.bytes_written = 0
-        self.first_line_at: float | None = None  # monotonic seconds
-
-        # Since the sync that runs, or ran last, was started
-        self.bytes_at_sync = 0
-        self.waiting: list[Done] = []
-        self.folder_synced = False  # is its name as durable as its bytes?
-
-        # Set once, by the disk thread: Linux reports a lost write to one fsync only, so
-        # after a failure the next one would succeed without having kept anything.
-        self.sync_error: OSError | None = None
 
 
 class Spool:
@@ -175,12 +151,12 @@ class Spool:
         try:
             self._write(segment, data)
         except OSError as error:
-            self._cut(segment)
+            segment.cut()
             self._fail(segment, error)
             _answer(written + synced, _unavailable(error))
             return
-        if segment.sync_error:  # it came while we wrote; _synced() will give the segment up
-            _answer(written + synced, _unavailable(segment.sync_error))
+        if segment.failure:  # of a sync, while we wrote; _synced() will give the segment up
+            _answer(written + synced, _unavailable(segment.failure))
             return
         _answer(written, None)
         if synced:
@@ -191,25 +167,13 @@ class Spool:
 
     def _write(self, segment: OpenSegment, data: bytes) -> None:
         started_ns = time.perf_counter_ns()
-        written = self._disk.write(segment.fd, data)
-        while written < len(data):  # a short write is followed by the reason for it
-            written += self._disk.write(segment.fd, memoryview(data)[written:])
+        segment.write(data)
         self._metrics.write_ns.observe(time.perf_counter_ns() - started_ns)
         self._metrics.write_events.observe(events := data.count(b"\n"))
         self._metrics.events[0] += events
         self._metrics.bytes[0] += len(data)
-        segment.bytes_written += len(data)
         if segment.first_line_at is None:
             segment.first_line_at = self._loop.time()
-
-    def _cut(self, segment: OpenSegment) -> None:
-        """Take back what a failed write left, so that no line is kept which was not acknowledged.
-
-        The segment is given up after this: a reader that sees a file shorter than
-        before knows that it will never grow again.
-        """
-        with contextlib.suppress(OSError):  # then the compactor finds a torn tail
-            self._disk.truncate(segment.fd, segment.bytes_written)
 
     # Syncing: one fdatasync serves all who waited while the one before it ran
 
@@ -217,37 +181,27 @@ class Spool:
         if self._syncing:
             return
         self._syncing = True
-        waiting, segment.waiting = segment.waiting, []
+        waiting = segment.take_waiting()
         segment.bytes_at_sync = segment.bytes_written
         job = self._loop.run_in_executor(self._thread, self._sync_now, segment)
         job.add_done_callback(lambda job: self._synced(segment, waiting, job.exception()))
 
     def _sync_now(self, segment: OpenSegment) -> None:
-        if segment.sync_error:
-            raise segment.sync_error
         started_ns = time.perf_counter_ns()
-        try:
-            self._disk.sync(segment.fd)
-        except OSError as error:
-            segment.sync_error = error
-            raise
+        segment.sync()
         self._metrics.sync_ns.observe(time.perf_counter_ns() - started_ns)
-        if not segment.folder_synced:
-            self._disk.sync_folder(self._folder)
-            segment.folder_synced = True
 
     def _synced(
         self, segment: OpenSegment, waiting: list[Done], error: BaseException | None
     ) -> None:
         self._syncing = False
+        error = error or segment.failure  # of a write, while we synced
         if error is not None:
-            waiting += segment.waiting
-            segment.waiting = []
-            _answer(waiting, _unavailable(error))
+            _answer(waiting + segment.take_waiting(), _unavailable(error))
             if segment is self._segment:
                 self._fail(segment, error)
-            return
-        _answer(waiting, None)
+        else:
+            _answer(waiting, None)
         if self._segment and self._segment.waiting:
             self._sync(self._segment)
 
@@ -285,21 +239,9 @@ class Spool:
     def _retire(self, segment: OpenSegment) -> None:
         """Close a segment in the disk thread, after whatever sync of it is under way."""
         self._segment = None
-        waiting, segment.waiting = segment.waiting, []
-        job = self._loop.run_in_executor(self._thread, self._retire_now, segment)
+        waiting = segment.take_waiting()
+        job = self._loop.run_in_executor(self._thread, segment.close)
         job.add_done_callback(lambda job: self._retired(segment, waiting, job.exception()))
-
-    def _retire_now(self, segment: OpenSegment) -> None:
-        path = self._folder / str(segment.name)
-        try:
-            if segment.bytes_written == 0:
-                self._disk.unlink(path)
-                return
-            self._sync_now(segment)
-            self._disk.rename(path, self._folder / str(segment.name.closed()))
-            self._disk.sync_folder(self._folder)
-        finally:
-            os.close(segment.fd)  # and with it the lock
 
     def _retired(
         self, segment: OpenSegment, waiting: list[Done], error: BaseException | None
@@ -314,20 +256,16 @@ class Spool:
         while True:
             self._seq += 1
             name = SegmentName(int(self._clock() * 1000), self._writer, self._seq)
-            path = self._folder / str(name)
-            fd = self._disk.create(path)
-            if try_lock(fd, path):
-                return OpenSegment(name, fd)
-            os.close(fd)  # the compactor was quicker, took it for an orphan and closed it
+            if segment := OpenSegment.create(self._folder, name, self._disk):
+                return segment
 
     # Trouble and recovery
 
     def _fail(self, segment: OpenSegment, error: BaseException) -> None:
         """Never write to, sync or acknowledge on this descriptor again."""
         self._segment = None
-        _answer(segment.waiting, _unavailable(error))
-        segment.waiting = []
-        self._thread.submit(os.close, segment.fd)  # without its lock it is the compactor's to close
+        _answer(segment.take_waiting(), _unavailable(error))
+        self._thread.submit(segment.give_up)
         self._enter_trouble(error)
 
     def _enter_trouble(self, error: BaseException) -> None:

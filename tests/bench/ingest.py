@@ -3,7 +3,7 @@
     python -m tests.bench.ingest [--seconds 4] [--json]
 
     single    POST /event, 64 connections kept alive, ack=written
-    half      the same at half of that rate: the latency of a server that is not full
+    half      the same with pauses, at about half of that rate: a server that is not full
     written   POST /event, 256 connections
     synced    POST /event?ack=synced, 256 connections
     batch     POST /events of 500 events, 4 connections
@@ -63,6 +63,8 @@ for line in io.lines("{bodies}") do
     }}, (line:gsub("\x1e", "\n")))
 end
 request = function() n = n % #bodies + 1; return bodies[n] end
+local pause_ms = {pause_ms}
+if pause_ms > 0 then delay = function() return math.floor(2 * pause_ms * math.random()) end end
 done = function(summary, latency, requests)
     io.write(string.format("RESULT %d %d %d %d %d %d\n", summary.requests,
         summary.errors.status + summary.errors.read + summary.errors.timeout, summary.duration,
@@ -169,12 +171,20 @@ class Bench:
         self.wrk = shutil.which("wrk")
 
     def run(
-        self, name: str, pid: int, port: int, target: str, connections: int, batch: int = 1
+        self,
+        name: str,
+        pid: int,
+        port: int,
+        target: str,
+        connections: int,
+        batch: int = 1,
+        events_per_s: float = 0,
     ) -> Figures:
+        """As fast as it goes, or at about that rate."""
         before = cpu_us(pid)
         load = self._wrk if self.wrk else python_load
         requests, errors, spent_us, *latencies = load(
-            port, target, connections, self.seconds, self._bodies(batch)
+            port, target, connections, self.seconds, self._bodies(batch), events_per_s
         )
         after = cpu_us(pid)
         assert not errors, f"{name}: {errors:.0f} requests failed"
@@ -188,10 +198,18 @@ class Bench:
         return path
 
     def _wrk(
-        self, port: int, target: str, connections: int, seconds: float, bodies: Path
+        self,
+        port: int,
+        target: str,
+        connections: int,
+        seconds: float,
+        bodies: Path,
+        events_per_s: float,
     ) -> list[float]:
+        # wrk can pause between an answer and the next request: whole milliseconds, drawn by chance
+        pause_ms = connections / events_per_s * 1000 + 0.5 if events_per_s else 0
         script = self.folder / "load.lua"
-        script.write_text(LUA.format(bodies=bodies, target=target))
+        script.write_text(LUA.format(bodies=bodies, target=target, pause_ms=pause_ms))
         command = [
             "taskset",
             "-c",
@@ -225,28 +243,16 @@ def measure(seconds: float) -> list[Figures]:
                 results.append(bench.run(title, process.pid, port, "/event", 64))
                 if make is footfall:
                     half = results[-1].events_per_s / 2
-                    results.append(half_rate(bench, process.pid, port, half))
                     more = [
-                        ("written", "/event", 256, 1),
-                        ("synced", "/event?ack=synced", 256, 1),
-                        ("batch", "/events", 4, BATCH_EVENTS),
+                        ("half", "/event", 64, 1, half),
+                        ("written", "/event", 256, 1, 0),
+                        ("synced", "/event?ack=synced", 256, 1, 0),
+                        ("batch", "/events", 4, BATCH_EVENTS, 0),
                     ]
-                    for kind, target, connections, batch in more:
-                        run = bench.run(kind, process.pid, port, target, connections, batch)
+                    for kind, target, connections, batch, rate in more:
+                        run = bench.run(kind, process.pid, port, target, connections, batch, rate)
                         results.append(run)
     return results
-
-
-def half_rate(bench: Bench, pid: int, port: int, events_per_s: float) -> Figures:
-    """wrk has no fixed rate, so this load is Python's: open loop, at the rate that is asked for."""
-    before = cpu_us(pid)
-    requests, errors, spent_us, *latencies = python_load(
-        port, "/event", 64, bench.seconds, bench._bodies(1), events_per_s
-    )
-    after = cpu_us(pid)
-    assert not errors
-    user, system = ((b - a) / requests for a, b in zip(before, after, strict=True))
-    return Figures("half", requests / spent_us * 1e6, user, system, *(us / 1e3 for us in latencies))
 
 
 def ratios(results: list[Figures]) -> dict[str, float]:

@@ -187,26 +187,37 @@ def traced(process, log, *options):
         tracer.communicate(timeout=10)
 
 
-@pytest.mark.parametrize(
-    ("call", "error"),
-    [("write", "EIO"), ("write", "ENOSPC"), ("fdatasync", "EIO"), ("fdatasync", "ENOSPC")],
-)
-def test_a_failing_call_refuses_those_who_wait_and_a_new_segment_serves_the_next(
-    tmp_path, call, error
-):
+FAILURES = [
+    *(("write", error, n) for error in ("EIO", "ENOSPC") for n in (1, 2, 3)),
+    *(("fdatasync", error, n) for error in ("EIO", "ENOSPC") for n in (1, 2, 3)),
+]
+
+
+def test_whichever_write_or_sync_fails_a_new_segment_serves_the_next(tmp_path):
+    """Each round: the n-th call on the open segment fails, as seen from the client."""
+    kept, lost = [], []
     with running("ingest", tmp_path) as ingest:
-        assert post(ingest, "before", "synced") == 202
-        (segment,) = (tmp_path / "spool").glob("*.open")
-        options = ("-P", str(segment), "-e", f"inject={call}:error={error}:when=1")
-        with traced(ingest.process, tmp_path / "trace", *options):
-            assert post(ingest, "lost", "synced") == 503
-            wait_for(lambda: post(ingest, "after", "synced") == 202, "service", 5)
-        (now,) = set((tmp_path / "spool").glob("*.open")) - {segment}
-        assert now.name > segment.name
+        assert post(ingest, "first", "synced") == 202
+        for call, error, n in FAILURES:
+            segment = max((tmp_path / "spool").glob("*.open"))
+            options = ("-P", str(segment), "-e", f"inject={call}:error={error}:when={n}")
+            with traced(ingest.process, tmp_path / "trace", *options):
+                for at in range(1, n):
+                    kept.append(f"{call} {error} {n}: before, {at}")
+                    assert post(ingest, kept[-1], "synced") == 202
+                refused = f"{call} {error} {n}"
+                assert post(ingest, refused, "synced") == 503
+                if call == "write":
+                    lost.append(refused)
+                kept.append(f"{call} {error} {n}: after")
+                wait_for(lambda: post(ingest, kept[-1], "synced") == 202, "service", 5)
+            now = max((tmp_path / "spool").glob("*.open"))
+            assert now.name > segment.name
+            assert kept[-1].encode() in now.read_bytes()
         assert ingest.stop() == 0
     ids = kept_ids(tmp_path)
-    assert {"before", "after"} <= set(ids)
-    assert call == "fdatasync" or "lost" not in ids
+    assert set(kept) <= set(ids)
+    assert set(lost).isdisjoint(ids)
 
 
 def test_a_synced_answer_leaves_after_a_completed_fdatasync_of_its_bytes(tmp_path):
