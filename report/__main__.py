@@ -10,6 +10,7 @@ import sys
 import uvicorn
 
 from report.app import create_app
+from report.connection import connection_class
 from report.settings import Settings, describe
 
 logger = logging.getLogger("report")
@@ -41,7 +42,7 @@ def main() -> int:
     config = uvicorn.Config(
         create_app(settings),
         loop="uvloop",
-        http="httptools",
+        http=connection_class(settings.connections_max, settings.headers_s_max),
         ws="none",
         lifespan="on",
         log_config=LOGGING,

@@ -160,8 +160,5 @@ def covered(asked: Selection) -> dict[str, Any]:
 
 def given(asked: Selection, names: set[str]) -> dict[str, Any]:
     """The fields that were given, by the names that they have in a struct."""
-    return {
-        field.name: getattr(asked, field.name)
-        for field in msgspec.structs.fields(asked)
-        if field.encode_name in names
-    }
+    fields = zip(asked.__struct_encode_fields__, asked.__struct_fields__, strict=True)
+    return {field: getattr(asked, field) for name, field in fields if name in names}

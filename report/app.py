@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from report import page
 from report.answer import refuse
-from report.guard import Counted, TokenGuard
+from report.guard import Counted, Guard
 from report.handlers import HANDLERS
 from report.openapi import document
 from report.problem import Code, Problem
@@ -50,8 +50,9 @@ def create_app(settings: Settings | None = None) -> Starlette:
         middleware=[
             Middleware(Counted, paths=[resource.path for resource in HANDLERS]),
             Middleware(
-                TokenGuard,
+                Guard,
                 token=settings.token,
+                host_names=settings.host_names,
                 open_paths=[
                     *page.PATHS,
                     *(resource.path for resource in HANDLERS if resource.is_open),

@@ -80,7 +80,7 @@ def _responses(resource: Resource, asks_token: bool) -> dict[str, Any]:
     responses: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
     if resource.is_cached:
         responses["304"] = {"description": "What If-None-Match names is still the answer."}
-    refuses = [Code.BAD_PARAMETER, Code.METHOD_NOT_ALLOWED]
+    refuses = [Code.BAD_PARAMETER, Code.METHOD_NOT_ALLOWED, Code.UNKNOWN_HOST]
     if resource.asks:
         refuses.append(Code.OVERLOADED)
     if asks_token:

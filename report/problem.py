@@ -11,6 +11,8 @@ RETRY_AFTER_S = 1
 class Code(StrEnum):
     """The closed list of error codes. There is no other way for a request to fail."""
 
+    MALFORMED_REQUEST = "malformed_request"  # what is wrong before there is a path
+    UNKNOWN_HOST = "unknown_host"
     BAD_PARAMETER = "bad_parameter"
     UNAUTHORIZED = "unauthorized"
     NOT_FOUND = "not_found"
@@ -21,6 +23,8 @@ class Code(StrEnum):
 
 
 STATUS = {
+    Code.MALFORMED_REQUEST: HTTPStatus.BAD_REQUEST,
+    Code.UNKNOWN_HOST: HTTPStatus.MISDIRECTED_REQUEST,
     Code.BAD_PARAMETER: HTTPStatus.BAD_REQUEST,
     Code.UNAUTHORIZED: HTTPStatus.UNAUTHORIZED,
     Code.NOT_FOUND: HTTPStatus.NOT_FOUND,
@@ -32,6 +36,8 @@ STATUS = {
 assert STATUS.keys() == set(Code), "a code without a status"
 
 _TITLE = {
+    Code.MALFORMED_REQUEST: "This is no request that can be read",
+    Code.UNKNOWN_HOST: "This service does not go by that name",
     Code.BAD_PARAMETER: "A query parameter is wrong",
     Code.UNAUTHORIZED: "A token is needed",
     Code.NOT_FOUND: "There is nothing at this path",

@@ -28,6 +28,16 @@ class Settings(
     token: Annotated[
         str, Meta(description="Bearer token to ask for; needed on any address but loopback.")
     ] = ""
+    allowed_hosts: Annotated[
+        str,
+        Meta(description="With commas: names besides the loopback's to answer to without a token."),
+    ] = ""
+    connections_max: Annotated[
+        int, Meta(ge=1, description="Connections at once; idle ones make room for new ones.")
+    ] = 500
+    headers_s_max: Annotated[
+        float, Meta(gt=0, description="A connection ends when a request's head takes longer.")
+    ] = 10.0
     threads: Annotated[int, Meta(ge=1, le=256, description="DuckDB's threads.")] = 2
     memory_bytes_max: Annotated[
         int,
@@ -60,6 +70,14 @@ class Settings(
     def data_folder(self) -> Path:
         """Absolute: DuckDB compares paths as texts."""
         return Path(self.data_dir).absolute()
+
+    @property
+    def host_names(self) -> frozenset[str] | None:
+        """What a Host header may say; None: anything, for the token protects."""
+        if self.token:
+            return None
+        named = {name.strip().lower() for name in self.allowed_hosts.split(",")} - {""}
+        return frozenset(named | {*LOOPBACK, self.host})
 
     @property
     def query_bytes_max(self) -> int:

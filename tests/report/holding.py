@@ -66,7 +66,7 @@ def line(event: StoredEvent) -> bytes:
 def asking(path: Path, **settings: object):
     """A client of report over this folder, in this process."""
     app = create_app(Settings(data_dir=str(path), **settings))
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
         yield client
 
 

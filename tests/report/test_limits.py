@@ -50,7 +50,9 @@ def test_a_query_ends_when_its_client_has_left(large):
             with socket.create_connection(("127.0.0.1", report.port)) as client:
                 query = "&".join(f"{name}={value}" for name, value in HEAVY.items())
                 query += f"&offset={n}"  # no answer from the cache
-                client.sendall(f"GET /stats/breakdown?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                client.sendall(
+                    f"GET /stats/breakdown?{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+                )
                 wait_for(lambda: running_queries(report), "the query to start")
             started = time.monotonic()
             wait_for(lambda: not running_queries(report), "the query to end")
