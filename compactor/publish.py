@@ -28,8 +28,7 @@ def publish(lake: Lake, part: Part, fill: Fill, disk: Disk) -> None:
 
 
 def confirm(lake: Lake, day: date, disk: Disk) -> None:
-    """Make the parts last that a date has already."""
-    disk.sync_folder(lake.events)
+    """Make the parts last that a date has already: who linked them had synced the folders above."""
     disk.sync_folder(lake.date_folder(day))
 
 
