@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from compactor.lake import Lake
+from compactor.lake import Lake, Part
 from report.parameters import Selection
 from report.period import Period
 from report.snapshot import Snapshot
@@ -26,7 +26,7 @@ WAITING = """
         {fresh}
     )"""
 EVENTS = """
-    events AS NOT MATERIALIZED (
+    {name} AS NOT MATERIALIZED (
         {sources}
     )
 """
@@ -112,7 +112,10 @@ def events(lake: Lake, snapshot: Snapshot, asked: Selection) -> Events:
     sources = list(_sources(lake, snapshot, parameters)) or ["live"]
     texts = [
         EVENTS.format(
-            sources=" UNION ALL ".join(SOURCE.format(source=source, **select) for source in sources)
+            name="events",
+            sources=" UNION ALL ".join(
+                SOURCE.format(source=source, **select) for source in sources
+            ),
         )
     ]
     if "fresh" in sources:
@@ -123,6 +126,20 @@ def events(lake: Lake, snapshot: Snapshot, asked: Selection) -> Events:
     if not {"live", "fresh"} & set(sources):
         del tables["live"]
     return Events("WITH " + ",".join(texts), parameters, tables, over)
+
+
+def divided(lake: Lake, groups: Sequence[Sequence[Part]], asked: Selection) -> Events:
+    """The relations `events_0`, `events_1` and so on: the events of each group of parts."""
+    parameters: dict[str, Any] = {"site": asked.site_id}
+    select = {"columns": COLUMNS, "of_site": OF_SITE}
+    select["conditions"] = "".join(_fields(asked, parameters))
+    texts = []
+    for n, group in enumerate(groups):
+        source = _files(f"parts_{n}", [str(lake.path(part)) for part in group], parameters)
+        texts.append(
+            EVENTS.format(name=f"events_{n}", sources=SOURCE.format(source=source, **select))
+        )
+    return Events("WITH " + ",".join(texts), parameters, {}, [])
 
 
 def unrepeated(lake: Lake, cursor: Cursor, snapshot: Snapshot, site: str) -> Snapshot:

@@ -1,16 +1,17 @@
 """The questions, as SQL over the relation `events`: DuckDB does all of the counting."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from math import inf
 from typing import Any
 
 import duckdb
 
-from compactor.lake import Lake
+from compactor.lake import Lake, Part
 from report.answers import Bucket, TopPath, Value
-from report.buckets import Interval, buckets, count_at_most, date_of
-from report.events import events, value_of
+from report.buckets import Interval, buckets, count_at_most, date_of, key_of
+from report.events import divided, events, value_of
 from report.parameters import Breakdown, Selection, Stats, Timeseries
 from report.period import Period
 from report.problem import Code, Problem
@@ -18,24 +19,32 @@ from report.snapshot import Snapshot
 from report.zone import Stretch
 
 BUCKETS_MAX = 10_000
+BUCKETS_APART_MAX = 60  # each takes 0.7 ms to plan
 LIVE_MINUTES = 5
 
 Cursor = duckdb.DuckDBPyConnection
 Counts = dict[str, Any]
 
-TOTALS = "SELECT count(*), count(DISTINCT user_id) FROM events"
+TOTALS = "SELECT count(*) AS views, count(DISTINCT user_id) AS users FROM events"
 BETWEEN = """ WHERE "timestamp" > $after AND "timestamp" <= $now"""
-TOP_PATHS = """
-    SELECT path, count(*) AS views FROM events WHERE path IS NOT NULL
-    GROUP BY path ORDER BY views DESC, path LIMIT $limit
+STATS = f"""
+    , top AS (
+        SELECT path, count(*) AS views FROM events WHERE path IS NOT NULL
+        GROUP BY path ORDER BY views DESC, path LIMIT $limit
+    )
+    SELECT views, users, (SELECT list(top ORDER BY views DESC, path) FROM top) FROM ({TOTALS})
 """
 SERIES = """
     SELECT {key} AS key, count(*), count(DISTINCT user_id) FROM events GROUP BY key ORDER BY key
 """
+SERIES_APART = "SELECT {key} AS key, count(*), count(DISTINCT user_id) FROM events_{n}"
+# Grouped twice, for that is planned in half the time of count(DISTINCT user_id)
 BREAKDOWN = """
-    , grouped AS MATERIALIZED (
-        SELECT {value} AS value, count(*) AS views, count(DISTINCT user_id) AS users
-        FROM events GROUP BY value
+    , counted AS NOT MATERIALIZED (
+        SELECT {value} AS value, user_id, count(*) AS views FROM events GROUP BY value, user_id
+    ), grouped AS MATERIALIZED (
+        SELECT value, sum(views)::BIGINT AS views, count(user_id) AS users
+        FROM counted GROUP BY value
     ), page AS (
         FROM grouped ORDER BY views DESC, value NULLS LAST LIMIT $limit OFFSET $offset
     )
@@ -47,21 +56,24 @@ BREAKDOWN = """
 def stats(lake: Lake, cursor: Cursor, snapshot: Snapshot, asked: Stats) -> Counts:
     """Views and distinct users, and the most viewed paths, ties by path."""
     with events(lake, snapshot, asked).on(cursor) as ask:
-        [(views, users)] = ask(TOTALS)
-        top = ask(TOP_PATHS, limit=asked.limit) if views else []
+        [(views, users, top)] = ask(STATS, limit=asked.limit)
     return {
         "total_views": views,
         "unique_users": users,
-        "top_paths": [TopPath(*row) for row in top],
+        "top_paths": [TopPath(**row) for row in top or []],
     }
 
 
 def timeseries(lake: Lake, cursor: Cursor, snapshot: Snapshot, asked: Timeseries) -> list[Bucket]:
     """Views and users of every bucket of the period; where it is open, from or to the events."""
-    selected = events(lake, snapshot, asked)
-    series = SERIES.format(key=_key(asked.interval, selected.over))
-    with selected.on(cursor) as ask:
-        found = {key: counts for key, *counts in ask(series)}
+    apart = _buckets_apart(snapshot, asked)
+    found = _apart(lake, cursor, asked, apart)
+    rest = [part for part in snapshot.unread if part not in set().union(*apart.values())]
+    if rest or snapshot.live_days or not apart:
+        selected = events(lake, replace(snapshot, unread=rest), asked)
+        series = SERIES.format(key=_key(asked.interval, selected.over))
+        with selected.on(cursor) as ask:
+            found |= {key: counts for key, *counts in ask(series)}
     period = _closed(asked, found)
     if period is None:
         return []
@@ -73,6 +85,34 @@ def timeseries(lake: Lake, cursor: Cursor, snapshot: Snapshot, asked: Timeseries
         for key, start in buckets(asked.interval, period)
         if earliest <= key <= latest
     ]
+
+
+def _apart(
+    lake: Lake, cursor: Cursor, asked: Timeseries, buckets: dict[int, list[Part]]
+) -> dict[int, list[int]]:
+    """Views and users by key, of the buckets that have any."""
+    if not buckets:
+        return {}
+    each = (SERIES_APART.format(key=key, n=n) for n, key in enumerate(buckets))
+    with divided(lake, list(buckets.values()), asked).on(cursor) as ask:
+        counted = ask(" UNION ALL ".join(each))
+    return {key: counts for key, *counts in counted if counts[0]}
+
+
+def _buckets_apart(snapshot: Snapshot, asked: Timeseries) -> dict[int, list[Part]]:
+    """By key, the parts that have all the rows of a bucket, and of no other one.
+
+    Distinct users of one bucket after the other are counted in half the time that it takes to
+    count them for all buckets at once: what is looked up fits into the processor's cache.
+    """
+    if asked.tz != "UTC" or asked.interval == "hour":
+        return {}
+    parts: dict[int, list[Part]] = {}
+    for part in snapshot.unread:
+        parts.setdefault(key_of(asked.interval, part.date), []).append(part)
+    for day in snapshot.live_days:
+        parts.pop(key_of(asked.interval, day), None)
+    return parts if len(parts) <= BUCKETS_APART_MAX else {}
 
 
 def _closed(asked: Timeseries, found: dict[int, Any]) -> Period | None:

@@ -56,9 +56,14 @@ class Snapshot:
     @cached_property
     def days(self) -> list[date]:
         """Every UTC date of which there may be rows."""
-        days = {part.date for part in self.parts}
-        days.update(pc.unique(self.live["date"]).to_pylist(), *(s.dates for s in self.spilled))
+        days = {part.date for part in self.parts} | self.live_days
         return sorted(day for day in days if day in self.asked)
+
+    @cached_property
+    def live_days(self) -> set[date]:
+        """Every UTC date of which there may be rows that no part has."""
+        days: set[date] = set(pc.unique(self.live["date"]).to_pylist())
+        return days.union(*(each.dates for each in self.spilled))
 
     def of(self, dates: Dates) -> Self:
         """The same of fewer dates."""

@@ -26,7 +26,7 @@ def large(tmp_path_factory):
     return folder
 
 
-HEAVY = {"site_id": "blog", "by": "user_id", "limit": 1000}
+HEAVY = {"site_id": "blog", "by": "referrer_host", "limit": 1000}
 
 
 def test_a_query_past_its_limit_is_interrupted_and_answered_503(large):

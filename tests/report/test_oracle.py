@@ -3,7 +3,10 @@
 import tempfile
 from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
+from itertools import product
 from pathlib import Path
+from random import Random
+from typing import get_args
 
 import msgspec
 import pyarrow.parquet as pq
@@ -12,8 +15,9 @@ from hypothesis import strategies as st
 
 from ingest.event import StoredEvent
 from ingest.segment import CLOSED, OPEN
+from report.buckets import Interval
 from tests.report import oracle
-from tests.report.holding import NOW, Folder, asking, figures, line
+from tests.report.holding import NOW, Folder, asking, event, figures, line
 
 # Around these, clocks change, in one of the zones below, or a date does not exist
 MOMENTS = [
@@ -166,6 +170,41 @@ def test_every_answer_is_what_counting_by_hand_gives(world, interval, by, limit,
             assert exported(client, asked) == rows(of_types)
 
             assert_ledger(figures(client, "/ledger"), segments, events)
+
+
+START = datetime(2025, 8, 18, tzinfo=UTC)
+
+
+def test_a_series_of_a_site_that_is_too_large_to_keep_in_memory(tmp_path, monkeypatch):
+    """Its buckets are counted one by one where their dates are all in parts."""
+    monkeypatch.setattr("report.hot.SITE_ROWS_MAX", 0)
+    random = Random(5)
+
+    def some(count, days):
+        for _ in range(count):
+            yield event(
+                START + timedelta(seconds=random.randrange(days * 86_400)),
+                site_id=random.choice(["blog", "shop"]),
+                user_id=random.choice(["ann", "bob", "cy", "dan", None]),
+                event_id=random.choice([None, None, *map(str, range(9))]),
+            )
+
+    folder = Folder(tmp_path)
+    segments = [
+        ("first pass", [event(START - timedelta(40), site_id="shop"), *some(300, days=75)]),
+        ("second pass", list(some(100, days=40))),
+        (CLOSED, [*some(40, days=5), *some(5, days=75), event(START + timedelta(90))]),
+    ]
+    events = oracle.unique(*fill(folder, segments))
+    spans = [(None, None), (0, 2), (3, 16), (20, 78), (40, 95), (0, 74)]
+    with asking(tmp_path) as client:
+        for span, interval, tz in product(spans, get_args(Interval), ("UTC", "Europe/Berlin")):
+            first, last = (None if n is None else START.date() + timedelta(n) for n in span)
+            selection = {"first": first, "last": last, "tz": tz}
+            selected = list(oracle.select(events, "blog", **selection))
+            asked = {"site_id": "blog", "interval": interval, **as_query(selection, {})}
+            told = figures(client, "/stats/timeseries", **asked)
+            assert told["rows"] == oracle.timeseries(selected, interval, tz, first, last)
 
 
 def exported(client, asked):
