@@ -23,8 +23,12 @@ def main() -> int:
     survivors = 0
     with tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
         database = connect()
-        life = Explorer(Path(folder), database).live(lost_max=0, look=False)
-        mutants = all_mutants([moment.step for moment in life])
+        explorer = Explorer(Path(folder), database)
+        life = explorer.live(lost_max=0, look=False)
+        steps = [moment.step for moment in life]
+        for moment in life:
+            steps += explorer.recover_from(moment, lost_max=0, more=True, look=False)
+        mutants = all_mutants(steps)
         for mutant in mutants:
             if arguments.only not in mutant.name:
                 continue

@@ -112,23 +112,30 @@ class Explorer:
         life.live()
         return moments
 
-    def recover_from(self, moment: Moment, lost_max: int, more: bool) -> None:
+    def recover_from(
+        self, moment: Moment, lost_max: int, more: bool, look: bool = True
+    ) -> list[str]:
         """The process ends here; the next one, or the power, may end at any moment of its own.
 
-        `more`: another segment arrives in between.
+        `more`: dates are moved out by hand first, and another segment arrives. Returns its steps.
         """
+        steps: list[str] = []
 
         def after(step: str) -> None:
+            steps.append(step)
             life.expects = seen(life.expects, disk.files)
-            self._look((moment.step, step), disk.files, life.expects, lost_max)
+            if look:
+                self._look((moment.step, step), disk.files, life.expects, lost_max)
 
         self._start(moment.files.now.state())
         disk = self._disk(self._root, moment.files.copy(), after)
         life = Life(self._root, disk, self._database)
         life.expects = moment.expects
         if more:
+            life.expire()
             life.more()
         life.passes(process="aaaaaaaa").turn(everything=True)
+        return steps
 
     def _look(
         self, history: tuple[str, ...], files: FileSystem, expects: Expectation, lost_max: int

@@ -13,6 +13,7 @@ import duckdb
 
 from compactor.disk import Disk
 from compactor.erase import Subject, erase_date, erase_from_quarantine
+from compactor.expire import is_expired
 from compactor.lake import PartNames
 from compactor.passes import Passes
 from compactor.settings import Settings
@@ -20,6 +21,7 @@ from tests.compactor.simulation.disk import SimulatedDisk
 from tests.compactor.simulation.model import State
 
 ERASED_USER = "eve"
+RETENTION_DAYS = 3
 START: State = {"spool": None}
 
 
@@ -114,7 +116,7 @@ class Life:
             process = f"{self._processes:08x}"
         clock = lambda: self.expects.now  # noqa: E731
         return Passes(
-            Settings(data_dir=str(self.root), retention_days=3),
+            Settings(data_dir=str(self.root), retention_days=RETENTION_DAYS),
             threading.Event(),
             disk or self.disk,
             clock,
@@ -130,6 +132,14 @@ class Life:
         erase(self.passes())
         self.expect(erased=True)
         self.disk.note("erased")
+
+    def expire(self) -> None:
+        """As `python -m compactor expire` does it: nothing is compacted before."""
+        passes = self.passes(process="dddddddd")
+        today = datetime.fromtimestamp(self.expects.now, UTC).date()
+        passes.expire(
+            [day for day in passes.lake.dates() if is_expired(day, today, RETENTION_DAYS)]
+        )
 
     # What ingest does
 

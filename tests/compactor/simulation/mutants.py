@@ -147,4 +147,15 @@ DECISIONS = [
 ]
 
 # Not noticed, and rightly so
-EQUIVALENT: dict[str, str] = {}
+BACK = "a date that a power cut brought back into the lake moves out again"
+EQUIVALENT = {
+    "+2 make_folder before publish.make_folder +3 sync_folder": "two folders, both in time",
+    "+9 unlink before publish.publish +8 sync_folder": "the segment is still there",
+    "+15 sync_file before spool._close_orphan +11 truncate": "a torn tail is set aside as a line",
+    "+16 sync_folder before publish.exchange +15 sync_file": "both before the exchange",
+    "+14 write_file before publish.exchange +12 link": "in a folder that nobody reads yet",
+    "+6 sync_folder before publish.sweep +5 sync_folder": "both before the first unlink",
+    "without expire.expire +16 sync_folder": BACK,
+    "+16 sync_folder before expire.expire +15 remove_folder": BACK,
+    "+6 sync_folder before expire.expire +16 sync_folder": BACK,
+}
