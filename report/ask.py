@@ -1,6 +1,7 @@
 """From a request to its answer: a snapshot, an ETag of it, and only then, if need be, a query."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import anyio
@@ -21,13 +22,15 @@ from report.answer import (
 from report.events import unrepeated
 from report.parameters import Selection
 from report.period import Dates
+from report.pinned import Pinned
 from report.pool import Cursor, Vanished
 from report.problem import Code, Problem
 from report.reports import Reports
 from report.snapshot import Snapshot
 
-# Parts vanish when their date is consolidated, which happens once: a second try finds the new one.
-TRIES_MAX = 5
+# Parts vanish when their date is consolidated. From the second try on they are held while they are
+# read, for there may be many such dates, one after the other.
+TRIES_MAX = 3
 
 Told = msgspec.Struct
 Question = Callable[[Cursor, Snapshot], Told]
@@ -41,7 +44,7 @@ async def of_selection(
     site = asked.site_id
 
     def of_less(cursor: Cursor, snapshot: Snapshot) -> Told:
-        snapshot = unrepeated(reports.lake, cursor, snapshot, site)
+        snapshot = unrepeated(cursor, snapshot, site)
         return question(cursor, reports.hot.warmed(cursor, snapshot, site))
 
     return await of_snapshot(request, asked.period.utc_dates(), site, kind, of_less)
@@ -55,21 +58,21 @@ async def of_snapshot(
     reports: Reports = request.state.reports
     url = request.url.path.encode(), request.scope["query_string"], media_type.encode()
 
-    async def attempt() -> Response:
-        snapshot = await take(reports, dates, site)
-        tag = entity_tag(*url, snapshot.identity)
-        if is_known(request.headers, tag):
-            reports.metrics.known.labels("not_modified").inc()
-            return not_modified(tag)
-        body = reports.cache.get(tag)
-        if body is None:
-            body = await run(
-                request, snapshot, lambda c: to_body(question(c, snapshot), media_type)
-            )
-            reports.cache.put(tag, body)
-        else:
-            reports.metrics.known.labels("cached").inc()
-        return tagged(body, tag, media_type)
+    async def attempt(held: bool) -> Response:
+        async with taken(reports, dates, site, held) as snapshot:
+            tag = entity_tag(*url, snapshot.identity)
+            if is_known(request.headers, tag):
+                reports.metrics.known.labels("not_modified").inc()
+                return not_modified(tag)
+            body = reports.cache.get(tag)
+            if body is None:
+                body = await run(
+                    request, snapshot, lambda c: to_body(question(c, snapshot), media_type)
+                )
+                reports.cache.put(tag, body)
+            else:
+                reports.metrics.known.labels("cached").inc()
+            return tagged(body, tag, media_type)
 
     return await retried(attempt)
 
@@ -80,19 +83,21 @@ async def of_now(
     """An answer that depends on the clock as well."""
     media_type = media_type_for(request.headers, kind)
 
-    async def attempt() -> Response:
-        snapshot = await take(request.state.reports, dates, site)
-        body = await run(request, snapshot, lambda c: to_body(question(c, snapshot), media_type))
-        return of_this_moment(body, media_type)
+    async def attempt(held: bool) -> Response:
+        async with taken(request.state.reports, dates, site, held) as snapshot:
+            body = await run(
+                request, snapshot, lambda c: to_body(question(c, snapshot), media_type)
+            )
+            return of_this_moment(body, media_type)
 
     return await retried(attempt)
 
 
-async def retried(attempt: Callable[[], Awaitable[Result]]) -> Result:
-    """Raises Problem."""
-    for _ in range(TRIES_MAX):
+async def retried(attempt: Callable[[bool], Awaitable[Result]]) -> Result:
+    """`attempt` is told whether to hold the files that it needs. Raises Problem."""
+    for tried in range(TRIES_MAX):
         try:
-            return await attempt()
+            return await attempt(tried > 0)
         except (Vanished, FileNotFoundError) as error:
             trouble = error
         except OSError as error:
@@ -100,13 +105,32 @@ async def retried(attempt: Callable[[], Awaitable[Result]]) -> Result:
     raise Problem(Code.LAKE_UNAVAILABLE, "Parts of the lake cannot be read.") from trouble
 
 
-async def take(reports: Reports, dates: Dates, site: str | None) -> Snapshot:
+@asynccontextmanager
+async def taken(
+    reports: Reports, dates: Dates, site: str | None, held: bool
+) -> AsyncIterator[Snapshot]:
+    """A snapshot; `held`: its files stay until the end of the block."""
+    if not held:
+        yield await take(reports, dates, site)
+        return
+    pinned = await run_sync(Pinned, reports.lake, reports.scratch.folder)
+    try:
+        yield await take(reports, dates, site, pinned)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await run_sync(pinned.close)
+
+
+async def take(
+    reports: Reports, dates: Dates, site: str | None, pinned: Pinned | None = None
+) -> Snapshot:
     """Raises FileNotFoundError when a part goes away meanwhile."""
     with anyio.CancelScope(deadline=anyio.current_time() + reports.settings.query_s_max):
         return await run_sync(
             reports.snapshots.take,
             dates,
             site,
+            pinned,
             abandon_on_cancel=True,  # what it has read by then is there for the next one
             limiter=reports.snapshot_places,
         )

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from compactor.lake import Lake, Part
+from compactor.lake import Part
 from report.events import waiting
 from report.snapshot import Snapshot
 from report.zone import instant, to_datetime
@@ -42,26 +42,25 @@ COUNTS = pa.schema(
 class Census:
     """May be used by several threads."""
 
-    def __init__(self, lake: Lake) -> None:
-        self._lake = lake
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counted: OrderedDict[Part, pa.Table] = OrderedDict()
         self._entries = 0
 
-    def of_parts(self, cursor: duckdb.DuckDBPyConnection, parts: Sequence[Part]) -> pa.Table:
-        """Sites with their events in these parts, the first and the last: microseconds."""
-        counted = {part: self._counted.get(part) for part in parts}
+    def of_parts(self, cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> pa.Table:
+        """Sites with their events in its parts, the first and the last: microseconds."""
+        counted = {part: self._counted.get(part) for part in snapshot.parts}
         missing = [part for part, table in counted.items() if table is None]
         for start in range(0, len(missing), PARTS_AT_ONCE):
-            new = self._count(cursor, missing[start : start + PARTS_AT_ONCE])
+            new = _count(cursor, snapshot, missing[start : start + PARTS_AT_ONCE])
             self._keep(new)  # at once: who is interrupted goes on from here the next time
             counted |= new
         return _sum(cursor, list(counted.values()))
 
     def of_all(self, cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> pa.Table:
         """The same of parts and spool, where an event counts once."""
-        stored = self.of_parts(cursor, snapshot.parts)
-        with waiting(self._lake, snapshot).on(cursor) as ask:
+        stored = self.of_parts(cursor, snapshot)
+        with waiting(snapshot).on(cursor) as ask:
             fresh = ask(FRESH)
         return _sum(cursor, [stored, _table(fresh)])
 
@@ -74,14 +73,6 @@ class Census:
         rows = table.sort_by(order).slice(offset, limit).to_pylist()
         return table.num_rows, [_site(row) for row in rows]
 
-    def _count(self, cursor: duckdb.DuckDBPyConnection, parts: Sequence[Part]) -> dict[Part, Any]:
-        by_path = {str(self._lake.path(part)): part for part in parts}
-        counted = cursor.execute(COUNTED, {"parts": list(by_path)}).fetchall()
-        rows: dict[Part, list[tuple[Any, ...]]] = {part: [] for part in parts}
-        for path, *counts in counted:
-            rows[by_path[path]].append(tuple(counts))
-        return {part: _table(each) for part, each in rows.items()}
-
     def _keep(self, new: dict[Part, pa.Table]) -> None:
         with self._lock:
             for part in new.keys() - self._counted.keys():
@@ -90,6 +81,17 @@ class Census:
             while self._entries > ENTRIES_MAX:
                 _, oldest = self._counted.popitem(last=False)
                 self._entries -= oldest.num_rows
+
+
+def _count(
+    cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, parts: Sequence[Part]
+) -> dict[Part, pa.Table]:
+    by_path = {str(snapshot.lake.path(part)): part for part in parts}
+    counted = cursor.execute(COUNTED, {"parts": list(by_path)}).fetchall()
+    rows: dict[Part, list[tuple[Any, ...]]] = {part: [] for part in parts}
+    for path, *counts in counted:
+        rows[by_path[path]].append(tuple(counts))
+    return {part: _table(each) for part, each in rows.items()}
 
 
 def _table(rows: Sequence[tuple[Any, ...]]) -> pa.Table:

@@ -10,8 +10,9 @@ from starlette.responses import Response
 
 from report.answer import CSV, cached, entity_tag, is_known, not_modified
 from report.ask import retried, take
-from report.export import Pinned, chunks
+from report.export import chunks
 from report.parameters import Export
+from report.pinned import Pinned
 from report.pool import Vanished
 from report.problem import Code, Problem
 from report.reports import Reports
@@ -30,23 +31,28 @@ async def download(request: Request, asked: Export) -> Response:
     reports: Reports = request.state.reports
     media_type = MEDIA_TYPES[asked.format]
 
-    async def attempt() -> Response:
-        snapshot = await take(reports, asked.period.utc_dates(), asked.site_id)
-        tag = entity_tag(b"/export", request.scope["query_string"], snapshot.identity)
+    def tag_of(snapshot: Snapshot) -> str:
+        return entity_tag(b"/export", request.scope["query_string"], snapshot.identity)
+
+    def headers(tag: str) -> dict[str, str]:
+        name = f'attachment; filename="events.{asked.format}"'
+        return cached(tag) | {"content-disposition": name}
+
+    async def attempt(_: bool) -> Response:
+        tag = tag_of(await take(reports, asked.period.utc_dates(), asked.site_id))
         if is_known(request.headers, tag):
             return not_modified(tag)
-        name = f'attachment; filename="events.{asked.format}"'
-        headers = cached(tag) | {"content-disposition": name}
         if request.method == "HEAD":
-            return head(headers, media_type)
-        pieces = await _open(reports, snapshot, asked)
+            return head(headers(tag), media_type)
+        snapshot, pieces = await _open(reports, asked)
         first = await _first(pieces)
-        return Stream(first, pieces, reports.settings.export_stall_s_max, headers, media_type)
+        stall_s_max = reports.settings.export_stall_s_max
+        return Stream(first, pieces, stall_s_max, headers(tag_of(snapshot)), media_type)
 
     return await retried(attempt)
 
 
-async def _open(reports: Reports, snapshot: Snapshot, asked: Export) -> Pieces:
+async def _open(reports: Reports, asked: Export) -> tuple[Snapshot, Pieces]:
     """Raises Problem when all places are taken."""
     place = object()
     try:
@@ -54,12 +60,17 @@ async def _open(reports: Reports, snapshot: Snapshot, asked: Export) -> Pieces:
     except anyio.WouldBlock:
         raise Problem(Code.OVERLOADED, "Other exports are under way.") from None
     try:
-        pinned = await run_sync(Pinned, reports.lake, snapshot, reports.scratch.folder)
+        pinned = await run_sync(Pinned, reports.lake, reports.scratch.folder)
+        try:
+            snapshot = await take(reports, asked.period.utc_dates(), asked.site_id, pinned)
+        except BaseException:
+            pinned.close()
+            raise
     except BaseException:
         reports.export_places.release_on_behalf_of(place)
         raise
     cursor = reports.database.cursor()
-    pieces = chunks(cursor, pinned, asked)
+    pieces = chunks(cursor, snapshot, asked)
 
     def close() -> None:
         _end(pieces)
@@ -69,7 +80,7 @@ async def _open(reports: Reports, snapshot: Snapshot, asked: Export) -> Pieces:
     def leave() -> None:
         reports.export_places.release_on_behalf_of(place)
 
-    return Pieces(pieces, cursor, reports.settings.query_s_max, close, leave)
+    return snapshot, Pieces(pieces, cursor, reports.settings.query_s_max, close, leave)
 
 
 def _end(pieces: Iterator[bytes]) -> None:

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from compactor.lake import Lake, Part
+from compactor.lake import Part
 from report.parameters import Selection
 from report.period import Period
 from report.snapshot import Snapshot
@@ -100,7 +100,7 @@ class Events:
                 cursor.unregister(name)
 
 
-def events(lake: Lake, snapshot: Snapshot, asked: Selection) -> Events:
+def events(snapshot: Snapshot, asked: Selection) -> Events:
     """The events that are asked for, of those in the snapshot."""
     over = _stretches(snapshot, asked.period)
     parameters: dict[str, Any] = {"site": asked.site_id}
@@ -109,7 +109,7 @@ def events(lake: Lake, snapshot: Snapshot, asked: Selection) -> Events:
         *_times(snapshot, asked.period, over, parameters),
     ]
     select = {"columns": COLUMNS, "of_site": OF_SITE, "conditions": "".join(conditions)}
-    sources = list(_sources(lake, snapshot, parameters)) or ["live"]
+    sources = list(_sources(snapshot, parameters)) or ["live"]
     texts = [
         EVENTS.format(
             name="events",
@@ -119,7 +119,7 @@ def events(lake: Lake, snapshot: Snapshot, asked: Selection) -> Events:
         )
     ]
     if "fresh" in sources:
-        texts.insert(0, _waiting(lake, snapshot, OF_SITE, parameters))
+        texts.insert(0, _waiting(snapshot, OF_SITE, parameters))
     tables = {"live": snapshot.live, "read": snapshot.read}
     if "read" not in sources:
         del tables["read"]
@@ -128,56 +128,55 @@ def events(lake: Lake, snapshot: Snapshot, asked: Selection) -> Events:
     return Events("WITH " + ",".join(texts), parameters, tables, over)
 
 
-def divided(lake: Lake, groups: Sequence[Sequence[Part]], asked: Selection) -> Events:
-    """The relations `events_0`, `events_1` and so on: the events of each group of parts."""
+def divided(snapshot: Snapshot, groups: Sequence[Sequence[Part]], asked: Selection) -> Events:
+    """The relations `events_0`, `events_1` and so on: the events of each group of its parts."""
     parameters: dict[str, Any] = {"site": asked.site_id}
     select = {"columns": COLUMNS, "of_site": OF_SITE}
     select["conditions"] = "".join(_fields(asked, parameters))
     texts = []
     for n, group in enumerate(groups):
-        source = _files(f"parts_{n}", [str(lake.path(part)) for part in group], parameters)
+        source = _files(f"parts_{n}", snapshot.paths(group), parameters)
         texts.append(
             EVENTS.format(name=f"events_{n}", sources=SOURCE.format(source=source, **select))
         )
     return Events("WITH " + ",".join(texts), parameters, {}, [])
 
 
-def unrepeated(lake: Lake, cursor: Cursor, snapshot: Snapshot, site: str) -> Snapshot:
+def unrepeated(cursor: Cursor, snapshot: Snapshot, site: str) -> Snapshot:
     """The same snapshot of a site; if all fits into memory, without what would not count."""
     live = snapshot.live
     if snapshot.spilled or live["event_id"].null_count == len(live):
         return snapshot
     parameters: dict[str, Any] = {"site": site}
-    sql = "WITH " + _waiting(lake, snapshot, OF_SITE, parameters)
+    sql = "WITH " + _waiting(snapshot, OF_SITE, parameters)
     fresh = Events(sql, parameters, {"live": live}, [])
     batches = list(fresh.stream(cursor, "SELECT * FROM fresh", len(live)))
     table = pa.Table.from_batches(batches).cast(SPILL_SCHEMA) if batches else live.slice(0, 0)
     return replace(snapshot, live=table, is_unique=True)
 
 
-def waiting(lake: Lake, snapshot: Snapshot) -> Events:
+def waiting(snapshot: Snapshot) -> Events:
     """Of all sites: `waiting`, what no part holds yet, and `fresh`, that without repetitions."""
     parameters: dict[str, Any] = {}
-    sql = "WITH " + _waiting(lake, snapshot, "true", parameters)
+    sql = "WITH " + _waiting(snapshot, "true", parameters)
     return Events(sql, parameters, {"live": snapshot.live}, [])
 
 
-def _sources(lake: Lake, snapshot: Snapshot, parameters: dict[str, Any]) -> Iterator[str]:
+def _sources(snapshot: Snapshot, parameters: dict[str, Any]) -> Iterator[str]:
     """Where there are rows: what is empty would only cost time."""
     if snapshot.unread:
-        paths = [str(lake.path(part)) for part in snapshot.unread]
-        yield _files("parts", paths, parameters)
+        yield _files("parts", snapshot.paths(snapshot.unread), parameters)
     if len(snapshot.read):
         yield "read"
     if len(snapshot.live) or snapshot.spilled:
         yield "fresh"
 
 
-def _waiting(lake: Lake, snapshot: Snapshot, of_site: str, parameters: dict[str, Any]) -> str:
+def _waiting(snapshot: Snapshot, of_site: str, parameters: dict[str, Any]) -> str:
     rows = "SELECT * FROM live"
     if snapshot.spilled:
         rows += _spilled(snapshot, parameters).format(of_site=of_site)
-    return WAITING.format(waiting=rows, fresh=_fresh(lake, snapshot, of_site, parameters))
+    return WAITING.format(waiting=rows, fresh=_fresh(snapshot, of_site, parameters))
 
 
 def value_of(by: str, parameters: dict[str, Any]) -> str:
@@ -222,7 +221,7 @@ def _times(
     yield f" AND ({' OR '.join(either)})" if either else " AND false"
 
 
-def _fresh(lake: Lake, snapshot: Snapshot, of_site: str, parameters: dict[str, Any]) -> str:
+def _fresh(snapshot: Snapshot, of_site: str, parameters: dict[str, Any]) -> str:
     """Only event_ids can repeat, and only within a date."""
     dates: set[date] = set().union(*(each.dates for each in snapshot.spilled))
     if snapshot.is_unique:
@@ -231,7 +230,7 @@ def _fresh(lake: Lake, snapshot: Snapshot, of_site: str, parameters: dict[str, A
     dates.update(pc.unique(named["date"]).to_pylist())
     if not dates:
         return "SELECT * FROM waiting"
-    paths = [str(lake.path(part)) for part in snapshot.parts if part.date in dates]
+    paths = snapshot.paths(part for part in snapshot.parts if part.date in dates)
     return UNIQUE.format(known=_files("known", paths, parameters, hive="true"), of_site=of_site)
 
 

@@ -1,24 +1,18 @@
 """The raw events as a stream of bytes: one UTC date after the other, and no more than it sends.
 
-Parts are linked into a folder of our own before the first byte is sent. So an export is what there
-was when it was asked for, and no consolidation and no retention can break it off.
+Its snapshot is pinned before the first byte is sent. So an export is what there was when it was
+asked for, and no consolidation and no retention can break it off.
 """
 
-import errno
 import io
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from compactor.lake import SCHEMA, Lake
+from compactor.lake import SCHEMA
 from report.events import events
 from report.parameters import Export
 from report.period import Dates
@@ -29,63 +23,29 @@ ROW_GROUP_ROWS = 122_880
 _TIMES = ('"timestamp"', "received_at")
 
 
-class Pinned:
-    """A snapshot whose files stay until `close`, whatever becomes of the lake."""
-
-    def __init__(self, lake: Lake, snapshot: Snapshot, scratch: Path) -> None:
-        """Raises FileNotFoundError when a file has gone already."""
-        self.folder = Path(tempfile.mkdtemp(prefix="export-", dir=scratch))
-        self.lake = Lake(self.folder)
-        try:
-            for part in snapshot.parts:
-                target = self.lake.path(part)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                _link(lake.path(part), target)
-            spilled = []
-            for each in snapshot.spilled:
-                path = self.folder / each.path.name
-                _link(each.path, path)
-                spilled.append(replace(each, path=path))
-            self.snapshot = replace(snapshot, spilled=spilled)
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        target.symlink_to(source)  # the lake is on another disk: then its parts are not held
-
-
-def chunks(cursor: duckdb.DuckDBPyConnection, pinned: Pinned, asked: Export) -> Iterator[bytes]:
+def chunks(cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export) -> Iterator[bytes]:
     """The bytes of the export. For any thread, but one at a time."""
     match asked.format:
         case "ndjson":
-            return _ndjson(cursor, pinned, asked)
+            return _ndjson(cursor, snapshot, asked)
         case "csv":
-            return _csv(cursor, pinned, asked)
+            return _csv(cursor, snapshot, asked)
         case "parquet":
-            return _parquet(cursor, pinned, asked)
+            return _parquet(cursor, snapshot, asked)
 
 
 def _batches(
-    cursor: duckdb.DuckDBPyConnection, pinned: Pinned, asked: Export, query: str
+    cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export, query: str
 ) -> Iterator[pa.RecordBatch]:
-    for day in pinned.snapshot.days:
-        of_day = pinned.snapshot.of(Dates(day, day))
-        selected = events(pinned.lake, of_day, asked)
+    for day in snapshot.days:
+        selected = events(snapshot.of(Dates(day, day)), asked)
         yield from selected.stream(cursor, query, BATCH_ROWS)
 
 
-def _ndjson(cursor: duckdb.DuckDBPyConnection, pinned: Pinned, asked: Export) -> Iterator[bytes]:
-    for batch in _batches(cursor, pinned, asked, f"SELECT {_line()} FROM events"):
+def _ndjson(
+    cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export
+) -> Iterator[bytes]:
+    for batch in _batches(cursor, snapshot, asked, f"SELECT {_line()} FROM events"):
         yield _bytes_of(batch.column(0))
 
 
@@ -114,20 +74,22 @@ def _bytes_of(texts: pa.StringArray) -> bytes:
     return bytes(memoryview(data)[of[texts.offset] : of[texts.offset + len(texts)]])
 
 
-def _csv(cursor: duckdb.DuckDBPyConnection, pinned: Pinned, asked: Export) -> Iterator[bytes]:
+def _csv(cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export) -> Iterator[bytes]:
     instants = ", ".join(f"{_instant(name)} AS {name}" for name in _TIMES)
     yield (",".join(SCHEMA.names) + "\r\n").encode()
     options = pyarrow.csv.WriteOptions(include_header=False)
-    for batch in _batches(cursor, pinned, asked, f"SELECT * REPLACE ({instants}) FROM events"):
+    for batch in _batches(cursor, snapshot, asked, f"SELECT * REPLACE ({instants}) FROM events"):
         sink = io.BytesIO()
         pyarrow.csv.write_csv(batch, sink, options)
         yield sink.getvalue()
 
 
-def _parquet(cursor: duckdb.DuckDBPyConnection, pinned: Pinned, asked: Export) -> Iterator[bytes]:
+def _parquet(
+    cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export
+) -> Iterator[bytes]:
     sink = Sink()
     with pq.ParquetWriter(sink, SCHEMA, compression="zstd") as writer:
-        for rows in _row_groups(_batches(cursor, pinned, asked, "SELECT * FROM events")):
+        for rows in _row_groups(_batches(cursor, snapshot, asked, "SELECT * FROM events")):
             writer.write_table(rows)
             yield sink.taken()
     yield sink.taken()

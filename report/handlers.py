@@ -30,10 +30,9 @@ Handler = Callable[[Request], Awaitable[Response]]
 async def stats(request: Request) -> Response:
     asked = decode(request.scope["query_string"], parameters.Stats)
     given = answers.given(asked, set(request.query_params) - {"site_id", "date"})
-    lake = request.state.reports.lake
 
     def question(cursor: Cursor, snapshot: Snapshot) -> answers.Stats:
-        figures = query.stats(lake, cursor, snapshot, asked)
+        figures = query.stats(cursor, snapshot, asked)
         return answers.Stats(site_id=asked.site_id, date=asked.date or None, **given, **figures)
 
     return await of_selection(request, asked, answers.Stats, question)
@@ -42,10 +41,9 @@ async def stats(request: Request) -> Response:
 async def timeseries(request: Request) -> Response:
     asked = decode(request.scope["query_string"], parameters.Timeseries)
     query.refuse_too_many(asked.interval, asked.period)
-    lake = request.state.reports.lake
 
     def question(cursor: Cursor, snapshot: Snapshot) -> answers.Timeseries:
-        rows = query.timeseries(lake, cursor, snapshot, asked)
+        rows = query.timeseries(cursor, snapshot, asked)
         return answers.Timeseries(**answers.covered(asked), interval=asked.interval, rows=rows)
 
     return await of_selection(request, asked, answers.Timeseries, question)
@@ -53,11 +51,10 @@ async def timeseries(request: Request) -> Response:
 
 async def breakdown(request: Request) -> Response:
     asked = decode(request.scope["query_string"], parameters.Breakdown)
-    lake = request.state.reports.lake
     page: dict[str, Any] = {"by": asked.by, "limit": asked.limit, "offset": asked.offset}
 
     def question(cursor: Cursor, snapshot: Snapshot) -> answers.Breakdown:
-        found = query.breakdown(lake, cursor, snapshot, asked)
+        found = query.breakdown(cursor, snapshot, asked)
         return answers.Breakdown(**answers.covered(asked), **page, **found)
 
     return await of_selection(request, asked, answers.Breakdown, question)
@@ -65,13 +62,12 @@ async def breakdown(request: Request) -> Response:
 
 async def live(request: Request) -> Response:
     asked = decode(request.scope["query_string"], parameters.Live)
-    lake = request.state.reports.lake
     now = datetime.now(UTC)
     after = now - timedelta(minutes=query.LIVE_MINUTES)
     selection = Selection(site_id=asked.site_id, first=after.date(), last=now.date())
 
     def question(cursor: Cursor, snapshot: Snapshot) -> answers.Live:
-        counts = query.live(lake, cursor, snapshot, selection, after, now)
+        counts = query.live(cursor, snapshot, selection, after, now)
         ends: dict[str, Any] = {"first": instant(after), "last": instant(now)}
         return answers.Live(site_id=asked.site_id, **ends, **counts)
 
@@ -115,7 +111,7 @@ async def ready(request: Request) -> Response:
     """Ready is who can look at the spool and at every date of the lake."""
     decode(request.scope["query_string"], Nothing)
     reports = request.state.reports
-    await retried(lambda: take(reports, ALL, ""))
+    await retried(lambda _: take(reports, ALL, ""))
     foreign = sorted(reports.parts.foreign.items())[:FOREIGN_MAX]
     left_out = [answers.Foreign(file, reason) for file, reason in foreign]
     return of_this_moment(to_body(answers.Ready(status="ready", foreign=left_out), JSON), JSON)

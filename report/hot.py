@@ -40,9 +40,8 @@ NOTHING = Site({}, SCHEMA_OF_ROWS.empty_table())
 class Hot:
     """May be used by several threads."""
 
-    def __init__(self, lake: Lake, bytes_max: int) -> None:
+    def __init__(self, bytes_max: int) -> None:
         # Fixed for the life of the process
-        self._lake = lake
         self._bytes_max = bytes_max
         self._lock = threading.Lock()
 
@@ -56,29 +55,11 @@ class Hot:
         if len(missing) >= known.refused_parts:
             return snapshot
         if missing:
-            known = self._read(cursor, known, site, missing)
+            known = _read(cursor, known, site, snapshot.lake, missing)
             self._keep(site, known)
             if len(missing) >= known.refused_parts:
                 return snapshot
         return replace(snapshot, read=_of(known, snapshot.parts), unread=[])
-
-    def _read(
-        self, cursor: duckdb.DuckDBPyConnection, known: Site, site: str, parts: Sequence[Part]
-    ) -> Site:
-        first = max(known.numbers.values(), default=-1) + 1
-        paths = {str(self._lake.path(part)): n for n, part in enumerate(parts, first)}
-        parameters = {"parts": list(paths), "site": site, "limit": SITE_ROWS_MAX + 1}
-        found = cursor.sql(READ, params=parameters).to_arrow_table()
-        if known.rows.num_rows + found.num_rows > SITE_ROWS_MAX:
-            return replace(NOTHING, refused_parts=len(parts))
-        names = found["filename"].combine_chunks().dictionary_encode()
-        numbers = pa.array([paths[path] for path in names.dictionary.to_pylist()], pa.int32())
-        rows = found.drop("filename").append_column("part", numbers.take(names.indices))
-        return Site(
-            known.numbers | dict(zip(parts, paths.values(), strict=True)),
-            pa.concat_tables([known.rows, rows.cast(SCHEMA_OF_ROWS)]).combine_chunks(),
-            known.refused_parts,
-        )
 
     def _keep(self, site: str, known: Site) -> None:
         with self._lock:
@@ -88,6 +69,25 @@ class Hot:
             while bytes_held > self._bytes_max:
                 _, oldest = self._sites.popitem(last=False)
                 bytes_held -= oldest.rows.nbytes
+
+
+def _read(
+    cursor: duckdb.DuckDBPyConnection, known: Site, site: str, lake: Lake, parts: Sequence[Part]
+) -> Site:
+    first = max(known.numbers.values(), default=-1) + 1
+    paths = {str(lake.path(part)): n for n, part in enumerate(parts, first)}
+    parameters = {"parts": list(paths), "site": site, "limit": SITE_ROWS_MAX + 1}
+    found = cursor.sql(READ, params=parameters).to_arrow_table()
+    if known.rows.num_rows + found.num_rows > SITE_ROWS_MAX:
+        return replace(NOTHING, refused_parts=len(parts))
+    names = found["filename"].combine_chunks().dictionary_encode()
+    numbers = pa.array([paths[path] for path in names.dictionary.to_pylist()], pa.int32())
+    rows = found.drop("filename").append_column("part", numbers.take(names.indices))
+    return Site(
+        known.numbers | dict(zip(parts, paths.values(), strict=True)),
+        pa.concat_tables([known.rows, rows.cast(SCHEMA_OF_ROWS)]).combine_chunks(),
+        known.refused_parts,
+    )
 
 
 def _of(known: Site, parts: Sequence[Part]) -> pa.Table:

@@ -6,10 +6,8 @@ from typing import Any
 
 import duckdb
 
-from compactor.lake import Lake
 from report.census import Census
 from report.events import waiting
-from report.parts import Parts
 from report.snapshot import Snapshot
 
 Figures = dict[str, Any]
@@ -21,9 +19,7 @@ WAITING = """
 
 
 class Ledger:
-    def __init__(self, lake: Lake, parts: Parts, census: Census) -> None:
-        self._lake = lake
-        self._parts = parts
+    def __init__(self, census: Census) -> None:
         self._census = census
 
     def sums(self, cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, now_us: int) -> Figures:
@@ -32,12 +28,12 @@ class Ledger:
         `lake` is counted in the parts themselves; `balanced` says that it is what their footers
         say. A damaged line has no site, and is `spool` until its segment is compacted.
         """
-        held = self._census.of_parts(cursor, snapshot.parts)
+        held = self._census.of_parts(cursor, snapshot)
         lake = dict(zip(held["site_id"].to_pylist(), held["events"].to_pylist(), strict=True))
-        with waiting(self._lake, snapshot).on(cursor) as ask:
+        with waiting(snapshot).on(cursor) as ask:
             rows = ask(WAITING)
         spool = {site: count for site, count, _ in rows}
-        footers = [self._parts.footer(part) for part in snapshot.parts]
+        footers = snapshot.footers
         duplicates, erased = Counter[str](), Counter[str]()
         for footer in footers:
             duplicates.update(footer.duplicates_by_site)

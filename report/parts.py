@@ -4,12 +4,12 @@ import errno
 import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from compactor.lake import Footer, Lake, Part, parse_folder, parse_part
+from compactor.lake import Footer, Lake, Part, parse_folder, parse_part, read_footer
 from report.period import Dates
 
 logger = logging.getLogger("report.parts")
@@ -17,6 +17,7 @@ logger = logging.getLogger("report.parts")
 # A folder that changed this shortly before it was listed may have changed again within the same
 # tick of the clock that stamps it: its listing is not kept.
 SETTLED_NS = 1_000_000_000
+TRIES_MAX = 3  # of a date: it is consolidated once a day at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,18 @@ class Stamp:
         return stamp, now_ns - stamp.changed_ns > SETTLED_NS
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A part, and what it said of itself when it was found: it may be gone by now."""
+
+    part: Part
+    footer: Footer
+    rows: int
+
+
+Hold = Callable[[Sequence[Part]], None]
+
+
 class Parts:
     """May be used by several threads: what they share are single entries of dictionaries."""
 
@@ -45,31 +58,34 @@ class Parts:
 
         # Listings by the folder's stamp; what is no part, by its path below the folder of events
         self._dates: tuple[Stamp, list[date]] | None = None
-        self._parts: dict[date, tuple[Stamp, list[Part]]] = {}
+        self._parts: dict[date, tuple[Stamp, list[Found]]] = {}
         self.foreign: dict[str, str] = {}
-        self._rows: dict[date, dict[Part, int]] = {}
 
-    def of(self, dates: Dates) -> list[Part]:
-        """The parts of these dates. Raises FileNotFoundError when one goes away meanwhile."""
-        return [part for day in self.dates(dates) for part in self.of_date(day)]
+        # Of each date's last listing, kept or not: a footer is read once
+        self._found: dict[date, dict[str, Found]] = {}
+
+    def of(self, dates: Dates, hold: Hold = lambda parts: None) -> list[Found]:
+        """The parts of these dates, each date's held as soon as they are found.
+
+        Raises FileNotFoundError when some go away again and again before they can be held.
+        """
+        return [found for day in self.dates(dates) for found in self._held(day, hold)]
+
+    def _held(self, day: date, hold: Hold) -> list[Found]:
+        for _ in range(TRIES_MAX):
+            try:
+                found = self._of_date(day)
+                hold([each.part for each in found])
+                return found
+            except FileNotFoundError as error:  # the date was consolidated in this moment
+                gone = error
+        raise gone
 
     def dates(self, dates: Dates) -> list[date]:
         """Those that have a folder, first to last."""
         if dates.first and dates.first == dates.last:
             return [dates.first]
         return [day for day in self._all_dates() if day in dates]
-
-    def footer(self, part: Part) -> Footer:
-        return self._lake.footer(part)
-
-    def rows(self, part: Part) -> int:
-        of_date = self._rows.setdefault(part.date, {})
-        if part not in of_date:
-            of_date[part] = self.footer(part).rows
-        return of_date[part]
-
-    def path(self, part: Part) -> Path:
-        return self._lake.path(part)
 
     def _all_dates(self) -> list[date]:
         try:
@@ -94,7 +110,7 @@ class Parts:
             else:
                 yield day
 
-    def of_date(self, day: date) -> list[Part]:
+    def _of_date(self, day: date) -> list[Found]:
         folder = self._lake.date_folder(day)
         try:
             stamp, settled = Stamp.of(folder)
@@ -102,29 +118,34 @@ class Parts:
             return []
         known = self._parts.get(day)
         if known is None or known[0] != stamp:
-            parts = self._list_parts(day, folder)
+            found = self._list_parts(day, folder)
             self._parts.pop(day, None)
             if settled:
-                self._parts[day] = (stamp, parts)
-            return parts
+                self._parts[day] = (stamp, found)
+            return found
         return known[1]
 
-    def _list_parts(self, day: date, folder: Path) -> list[Part]:
+    def _list_parts(self, day: date, folder: Path) -> list[Found]:
         names = os.listdir(folder)
-        self._rows.pop(day, None)
-        self._lake.forget(day)  # or the footers of parts that have gone would stay in memory
         self._forget({f"{folder.name}/{name}" for name in names}, folder.name + "/")
-        parts = [part for name in sorted(names) if (part := self._part(day, name))]
-        superseded = {name for part in parts for name in self.footer(part).supersedes}
-        return [part for part in parts if part.name not in superseded]
+        known = self._found.get(day, {})
+        found = {
+            name: each
+            for name in sorted(names)
+            if (each := known.get(name) or self._find(day, name))
+        }
+        self._found[day] = found
+        superseded = {name for each in found.values() for name in each.footer.supersedes}
+        return [each for name, each in found.items() if name not in superseded]
 
-    def _part(self, day: date, name: str) -> Part | None:
+    def _find(self, day: date, name: str) -> Found | None:
         part = parse_part(day, name)
         if part is None:
             self._is_foreign(f"date={day}/{name}", "not the name of a part")
             return None
         try:
-            self.footer(part)
+            footer = read_footer(self._lake.path(part))
+            return Found(part, footer, footer.rows)
         except (ValueError, KeyError, TypeError) as error:
             self._is_foreign(part.path, f"not a part: {error!r}")
             return None
@@ -133,7 +154,6 @@ class Parts:
                 raise  # the disk's trouble, or it has gone: not the file's fault
             self._is_foreign(part.path, f"not a part: {error!r}")
             return None
-        return part
 
     def _is_foreign(self, path: str, reason: str) -> None:
         if path not in self.foreign:

@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from compactor.lake import Lake, Part
+from compactor.lake import Part
 from report.answers import Bucket, TopPath, Value
 from report.buckets import Interval, buckets, count_at_most, date_of, key_of
 from report.events import divided, events, value_of
@@ -53,9 +53,9 @@ BREAKDOWN = """
 """
 
 
-def stats(lake: Lake, cursor: Cursor, snapshot: Snapshot, asked: Stats) -> Counts:
+def stats(cursor: Cursor, snapshot: Snapshot, asked: Stats) -> Counts:
     """Views and distinct users, and the most viewed paths, ties by path."""
-    with events(lake, snapshot, asked).on(cursor) as ask:
+    with events(snapshot, asked).on(cursor) as ask:
         [(views, users, top)] = ask(STATS, limit=asked.limit)
     return {
         "total_views": views,
@@ -64,13 +64,13 @@ def stats(lake: Lake, cursor: Cursor, snapshot: Snapshot, asked: Stats) -> Count
     }
 
 
-def timeseries(lake: Lake, cursor: Cursor, snapshot: Snapshot, asked: Timeseries) -> list[Bucket]:
+def timeseries(cursor: Cursor, snapshot: Snapshot, asked: Timeseries) -> list[Bucket]:
     """Views and users of every bucket of the period; where it is open, from or to the events."""
     apart = _buckets_apart(snapshot, asked)
-    found = _apart(lake, cursor, asked, apart)
+    found = _apart(cursor, snapshot, asked, apart)
     rest = [part for part in snapshot.unread if part not in set().union(*apart.values())]
     if rest or snapshot.live_days or not apart:
-        selected = events(lake, replace(snapshot, unread=rest), asked)
+        selected = events(replace(snapshot, unread=rest), asked)
         series = SERIES.format(key=_key(asked.interval, selected.over))
         with selected.on(cursor) as ask:
             found |= {key: counts for key, *counts in ask(series)}
@@ -88,13 +88,13 @@ def timeseries(lake: Lake, cursor: Cursor, snapshot: Snapshot, asked: Timeseries
 
 
 def _apart(
-    lake: Lake, cursor: Cursor, asked: Timeseries, buckets: dict[int, list[Part]]
+    cursor: Cursor, snapshot: Snapshot, asked: Timeseries, buckets: dict[int, list[Part]]
 ) -> dict[int, list[int]]:
     """Views and users by key, of the buckets that have any."""
     if not buckets:
         return {}
     each = (SERIES_APART.format(key=key, n=n) for n, key in enumerate(buckets))
-    with divided(lake, list(buckets.values()), asked).on(cursor) as ask:
+    with divided(snapshot, list(buckets.values()), asked).on(cursor) as ask:
         counted = ask(" UNION ALL ".join(each))
     return {key: counts for key, *counts in counted if counts[0]}
 
@@ -155,17 +155,16 @@ def refuse_too_many(interval: Interval, period: Period) -> None:
         )
 
 
-def breakdown(lake: Lake, cursor: Cursor, snapshot: Snapshot, asked: Breakdown) -> Counts:
+def breakdown(cursor: Cursor, snapshot: Snapshot, asked: Breakdown) -> Counts:
     """Views and distinct users by value, most views first, ties by value; null: without one."""
     pointer: dict[str, Any] = {}
     query = BREAKDOWN.format(value=value_of(asked.by, pointer))
-    with events(lake, snapshot, asked).on(cursor) as ask:
+    with events(snapshot, asked).on(cursor) as ask:
         [(total, rows)] = ask(query, limit=asked.limit, offset=asked.offset, **pointer)
     return {"total": total, "rows": [Value(**row) for row in rows or []]}
 
 
 def live(
-    lake: Lake,
     cursor: Cursor,
     snapshot: Snapshot,
     asked: Selection,
@@ -173,6 +172,6 @@ def live(
     now: datetime,
 ) -> Counts:
     """Views and users after one instant, up to the other. `asked` has their dates."""
-    with events(lake, snapshot, asked).on(cursor) as ask:
+    with events(snapshot, asked).on(cursor) as ask:
         [(views, users)] = ask(TOTALS + BETWEEN, after=after, now=now)
     return {"views": views, "users": users}

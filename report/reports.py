@@ -34,14 +34,14 @@ class Reports:
         self.live = Live(
             spool_folder(settings.data_folder), settings.live_bytes_max, self.scratch.folder
         )
-        self.snapshots = Snapshots(self.live, self.parts)
+        self.snapshots = Snapshots(self.lake, self.live, self.parts)
         self.snapshot_places = CapacityLimiter(SNAPSHOTS_AT_ONCE)
         self.export_places = CapacityLimiter(settings.exports_max)
         self.database = connect(settings, self.scratch.folder)
         self.pool = Pool(settings, self.database)
-        self.census = Census(self.lake)
-        self.ledger = Ledger(self.lake, self.parts, self.census)
-        self.hot = Hot(self.lake, HOT_BYTES_MAX)
+        self.census = Census()
+        self.ledger = Ledger(self.census)
+        self.hot = Hot(HOT_BYTES_MAX)
         self.cache = Cache(ANSWERS_BYTES_MAX)
         self.metrics = Metrics(self.live, self.pool)
 

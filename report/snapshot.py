@@ -1,6 +1,6 @@
 """What one question is asked of: parts and spool rows that together hold each event once."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -10,10 +10,11 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from compactor.lake import SCHEMA, Part
+from compactor.lake import SCHEMA, Footer, Lake, Part
 from report.live import Live
-from report.parts import Parts
+from report.parts import Found, Parts
 from report.period import Dates
+from report.pinned import Pinned
 from report.waiting import SPILL_SCHEMA, Spilled, Waiting
 
 
@@ -22,7 +23,9 @@ class Snapshot:
     """Never changes: parts do not, rows in memory do not, and files of spilled rows do not."""
 
     asked: Dates
+    lake: Lake  # where the files of the parts are
     parts: list[Part]  # of these dates
+    footers: list[Footer]  # theirs
     rows_in_parts: int
     waiting: list[Waiting]  # every segment of the spool, with
     covered: dict[str, set[date]]  # the dates of it that parts hold, by segment id
@@ -36,6 +39,9 @@ class Snapshot:
     def cost_rows(self) -> int:
         """How many rows there are to look through, at most."""
         return self.rows_in_parts + len(self.live) + sum(each.rows for each in self.spilled)
+
+    def paths(self, parts: Iterable[Part]) -> list[str]:
+        return [str(self.lake.path(part)) for part in parts]
 
     @cached_property
     def identity(self) -> bytes:
@@ -74,6 +80,11 @@ class Snapshot:
             self,
             asked=dates,
             parts=[part for part in self.parts if part.date in dates],
+            footers=[
+                footer
+                for part, footer in zip(self.parts, self.footers, strict=True)
+                if part.date in dates
+            ],
             unread=[part for part in self.unread if part.date in dates],
             live=pa.concat_tables([SPILL_SCHEMA.empty_table(), *live]),
             spilled=[each for each in self.spilled if any(day in dates for day in each.dates)],
@@ -94,39 +105,48 @@ class Snapshot:
 class Snapshots:
     """Takes them, of one data folder. May be used by several threads."""
 
-    def __init__(self, live: Live, parts: Parts) -> None:
+    def __init__(self, lake: Lake, live: Live, parts: Parts) -> None:
+        self._lake = lake
         self._live = live
         self._parts = parts
 
-    def take(self, dates: Dates, site: str | None = None) -> Snapshot:
-        """Raises FileNotFoundError when a part goes away meanwhile: take another then.
+    def take(self, dates: Dates, site: str | None = None, pinned: Pinned | None = None) -> Snapshot:
+        """With its files `pinned`, or as they are in the lake, from where they may go away.
+
+        Raises FileNotFoundError when some go away meanwhile: take another then.
 
         The spool first: a segment that is no longer listed was released before, so its parts
         are there. A segment that a part names is left out for the date of that part.
         """
         waiting = self._live.refresh()
-        parts = self._parts.of(dates)
-        covered = self._covered(parts, {segment.id for segment in waiting})
+        found = self._parts.of(dates, pinned.hold) if pinned else self._parts.of(dates)
+        parts = [each.part for each in found]
+        covered = _covered(found, {segment.id for segment in waiting})
         live = [rows(each, site, dates, covered.get(each.id, ())) for each in waiting]
         spilled = [each for segment in waiting for each in segment.spilled]
+        spilled = [each for each in spilled if any(day in dates for day in each.dates)]
         return Snapshot(
             dates,
+            pinned.lake if pinned else self._lake,
             parts,
-            sum(self._parts.rows(part) for part in parts),
+            [each.footer for each in found],
+            sum(each.rows for each in found),
             waiting,
             covered,
             pa.concat_tables(live) if live else SPILL_SCHEMA.empty_table(),
-            [each for each in spilled if any(day in dates for day in each.dates)],
+            pinned.hold_spilled(spilled) if pinned else spilled,
             SCHEMA.empty_table(),
             parts,
         )
 
-    def _covered(self, parts: Sequence[Part], segments: set[str]) -> dict[str, set[date]]:
-        covered: dict[str, set[date]] = {}
-        for part in parts:
-            for id in self._parts.footer(part).segments.keys() & segments:
-                covered.setdefault(id, set()).add(part.date)
-        return covered
+
+def _covered(found: Iterable[Found], segments: set[str]) -> dict[str, set[date]]:
+    """The dates that parts hold of each of these segments."""
+    covered: dict[str, set[date]] = {}
+    for each in found:
+        for id in each.footer.segments.keys() & segments:
+            covered.setdefault(id, set()).add(each.part.date)
+    return covered
 
 
 def rows(

@@ -3,10 +3,11 @@
     python -m tests.chaos.freshness --asks 5000
 
 Several clients post an event and ask for its site in a tight loop. Meanwhile segments close every
-second, the compactor runs passes, and workers of ingest are killed and started again. Each answer
-must count every acknowledged event of that client's site, and none that was never sent: an event
-counted late is too few, one counted twice is too many. Every tenth event is sent twice under its
-event_id. Ends with status 1 if an answer was wrong.
+second, the compactor runs passes, closed dates are consolidated, and ingest and the compactor are
+killed and started again. Each answer must count every acknowledged event of that client's site,
+and none that was never sent: an event counted late is too few, one counted twice is too many.
+Every second event belongs to one of the last days, every tenth is sent twice under its event_id.
+Ends with status 1 if an answer was wrong.
 """
 
 import argparse
@@ -16,14 +17,20 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx2
 
-from tests.processes import Stage, running
+from tests.processes import Stage, compact_once, running
 
 CLIENTS = 4
 KILL_EVERY_S = 3.0
+DAYS = 40
+SETTINGS = {
+    "ingest": {"segment_age_s_max": 0.5},
+    "compactor": {"pass_age_s_max": 0.5, "poll_interval_s": 0.2},
+}
 QUESTIONS = ("/stats", "/stats/timeseries", "/stats/breakdown", "/ledger")
 
 
@@ -53,6 +60,9 @@ class Client(threading.Thread):
 
     def _post(self, event_id: str) -> None:
         event = {"site_id": self.site, "event_type": "page_view", "path": "/", "user_id": event_id}
+        if self._random.random() < 0.5:
+            at = datetime.now(UTC) - timedelta(days=self._random.randint(2, DAYS))
+            event["timestamp"] = at.isoformat()
         again = self._random.random() < 0.1
         if again:
             event["event_id"] = event_id
@@ -114,15 +124,30 @@ def main() -> int:
         return run(Path(folder), asks)
 
 
+class Tidying(threading.Thread):
+    """Compacts and consolidates whatever is due, again and again, beside the other compactor."""
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(daemon=True)
+        self._data_dir = data_dir
+        self.stop = threading.Event()
+        self.consolidations = 0
+
+    def run(self) -> None:
+        while not self.stop.wait(0.5):
+            self.consolidations += compact_once(self._data_dir).count("consolidated")
+
+
 def run(data_dir: Path, asks: int, kill_every_s: float = KILL_EVERY_S) -> int:
     """Prints what was asked and what was wrong; returns the exit status."""
     urls = Urls()
     started = time.monotonic()
-    settings = {"segment_age_s_max": 0.5}
-    compactor = {"pass_age_s_max": 0.5, "poll_interval_s": 0.2}
-    with running("report", data_dir) as report, running("compactor", data_dir, **compactor):
-        ingest = Stage("ingest", data_dir, **settings).wait_until_up()
-        urls.ingest, urls.report = ingest.url, report.url
+    with running("report", data_dir) as report:
+        urls.report = report.url
+        stages = {name: start(name, data_dir) for name in SETTINGS}
+        urls.ingest = stages["ingest"].url
+        tidying = Tidying(data_dir)
+        tidying.start()
         clients = [Client(number, urls, asks // CLIENTS) for number in range(CLIENTS)]
         for client in clients:
             client.start()
@@ -131,17 +156,27 @@ def run(data_dir: Path, asks: int, kill_every_s: float = KILL_EVERY_S) -> int:
             while any(client.is_alive() for client in clients):
                 time.sleep(0.05)
                 if time.monotonic() > next_kill:
-                    ingest.kill()
-                    ingest = Stage("ingest", data_dir, **settings).wait_until_up()
-                    urls.ingest = ingest.url
+                    name = "compactor" if kills % 3 == 2 else "ingest"
+                    stages[name].kill()
+                    stages[name] = start(name, data_dir)
+                    urls.ingest = stages["ingest"].url
                     kills, next_kill = kills + 1, time.monotonic() + kill_every_s
         finally:
-            ingest.kill()
+            tidying.stop.set()
+            tidying.join()
+            for stage in stages.values():
+                stage.kill()
         parts = len(list((data_dir / "lake" / "events").glob("*/*.parquet")))
-    return tell(clients, kills, parts, time.monotonic() - started)
+    print(f"{kills} kills of ingest and the compactor")
+    print(f"{tidying.consolidations} consolidations, {parts} parts in the lake")
+    return tell(clients, time.monotonic() - started)
 
 
-def tell(clients: list[Client], kills: int, parts: int, seconds: float) -> int:
+def start(name: str, data_dir: Path) -> Stage:
+    return Stage(name, data_dir, **SETTINGS[name]).wait_until_up()
+
+
+def tell(clients: list[Client], seconds: float) -> int:
     answers = sum((client.answers for client in clients), Counter())
     wrong = [line for client in clients for line in client.wrong]
     print(
@@ -151,7 +186,6 @@ def tell(clients: list[Client], kills: int, parts: int, seconds: float) -> int:
         f"{sum(client.acknowledged for client in clients):,} events acknowledged, "
         f"{sum(client.unsure for client in clients)} unsure"
     )
-    print(f"{kills} kills of ingest, {parts} parts in the lake")
     print(f"{len(wrong)} wrong answers")
     for line in wrong[:10]:
         print("   ", line)

@@ -12,7 +12,6 @@ import pytest
 
 from compactor.lake import Lake
 from report import hot
-from report.hot import Hot
 from report.live import Live
 from report.parts import Parts
 from report.period import Dates
@@ -120,24 +119,42 @@ def consolidate(folder, day):
     shutil.rmtree(old)
 
 
-def test_parts_that_vanish_between_two_questions_or_within_one_change_nothing(folder, monkeypatch):
-    days = [NOW - timedelta(days=n) for n in range(3)]
+def test_parts_that_vanish_one_date_after_the_other_change_nothing(folder, monkeypatch):
+    days = [NOW - timedelta(days=n) for n in range(12)]
     folder.holds(*(event(day) for day in days))
     with asking(folder.path) as client:
         take = Parts.of
-        vanish = [days[0], days[1]]
+        vanish = list(days)
 
-        def of(parts, dates):
-            found = take(parts, dates)
+        def of(parts, *arguments):
+            found = take(parts, *arguments)
             if vanish:
                 consolidate(folder, vanish.pop())  # listed, and gone when DuckDB opens it
             return found
 
         monkeypatch.setattr(Parts, "of", of)
-        assert views(client) == 3
-        assert vanish == []
-        consolidate(folder, days[2])
-        assert views(client) == 3
+        assert views(client) == 12
+        assert views(client, limit=3) == 12
+        assert figures(client, "/ledger")["lake"] == 12
+        assert vanish
+        assert list((folder.path / "tmp").glob("*/pinned-*")) == []
+
+
+def test_a_date_that_vanishes_while_it_is_listed_is_listed_again(folder, monkeypatch):
+    folder.holds(*(event(NOW - timedelta(days=n)) for n in range(12)))
+    find = Parts._find
+    vanished = set()
+
+    def found_late(parts, day, name):
+        if day not in vanished:
+            vanished.add(day)
+            consolidate(folder, NOW - timedelta(days=(NOW.date() - day).days))
+        return find(parts, day, name)
+
+    monkeypatch.setattr(Parts, "_find", found_late)
+    with asking(folder.path) as client:
+        assert views(client) == 12
+    assert len(vanished) == 12
 
 
 def test_an_export_is_what_there_was_when_it_began(folder):
@@ -155,7 +172,7 @@ def test_an_export_is_what_there_was_when_it_began(folder):
 
             patch.setattr(export, "_batches", after_retention)
             assert len(client.get("/export?site_id=blog").content.splitlines()) == 3
-        assert list((folder.path / "tmp").glob("*/export-*")) == []
+        assert list((folder.path / "tmp").glob("*/pinned-*")) == []
 
 
 def test_listings_follow_every_change_of_a_folder(folder):
@@ -183,8 +200,8 @@ def test_rows_of_a_small_site_are_read_from_a_part_once(folder, monkeypatch):
     days = [NOW - timedelta(days=n) for n in range(3)]
     folder.holds(*(event(day, event_id=str(n)) for n, day in enumerate(days)))
     reads = []
-    read = Hot._read
-    monkeypatch.setattr(Hot, "_read", lambda *args: reads.append(args[-1]) or read(*args))
+    read = hot._read
+    monkeypatch.setattr(hot, "_read", lambda *args: reads.append(args[-1]) or read(*args))
     with asking(folder.path) as client:
         assert views(client, date="2025-11-12") == 1
         assert views(client) == views(client, limit=3) == 3

@@ -92,7 +92,7 @@ def test_exports_have_places_of_their_own_and_give_them_back(large):
                 return again.status_code == 200
 
         wait_for(is_free, "the place of who left")
-        wait_for(lambda: not list((large.path / "tmp").glob("*/export-*")), "the links to go")
+        wait_for(lambda: not list((large.path / "tmp").glob("*/pinned-*")), "the links to go")
 
 
 def test_an_export_that_breaks_off_cannot_be_taken_for_whole(large, tmp_path):
