@@ -117,11 +117,14 @@ def stats(report: Stage, site: str, **parameters: str) -> dict[str, Any]:
     return figures
 
 
-def duckdb_cli(sql: str, *, database: Path | None = None) -> str:
+DUCKDB = str(Path(sys.executable).parent / "duckdb")
+
+
+def duckdb_cli(sql: str, *, database: Path | None = None, command: str = DUCKDB) -> str:
     """What the real `duckdb` command prints, as CSV without a header."""
-    command = [str(Path(sys.executable).parent / "duckdb"), "-csv", "-noheader"]
+    arguments = ["-csv", "-noheader"]
     if database:
-        command += ["-readonly", str(database)]
-    done = subprocess.run([*command, "-c", sql], capture_output=True, text=True)
+        arguments += ["-readonly", str(database)]
+    done = subprocess.run([command, *arguments, "-c", sql], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

@@ -10,7 +10,7 @@ import pytest
 
 from compactor.erase import Subject
 from tests.compactor.folder import Folder, line
-from tests.processes import PROJECT, clean_environment, duckdb_cli, running, wait_for
+from tests.processes import DUCKDB, PROJECT, clean_environment, duckdb_cli, running, wait_for
 
 
 def compactor(folder, *arguments, status=0, **settings):
@@ -173,15 +173,20 @@ def test_a_compactor_ends_in_time_when_it_is_told_to(tmp_path):
         assert stage.stop() == 0
 
 
-def test_the_view_opens_from_anywhere(folder):
+@pytest.mark.parametrize("version", ["DUCKDB", "DUCKDB_1_4"])
+def test_the_view_opens_from_anywhere_with_the_right_types(folder, version, monkeypatch):
+    command = DUCKDB if version == "DUCKDB" else os.environ.get(version)
+    if not command:
+        pytest.skip(f"{version} does not name an older duckdb command")
     compactor(folder, "--once")
-    view = "SELECT count(*), max(date)::text, typeof(any_value(props)) FROM events"
-    here = os.getcwd()
-    try:
-        os.chdir("/")
-        assert duckdb_cli(view, database=folder.path / "lake.duckdb") == "4,2026-11-22,JSON"
-    finally:
-        os.chdir(here)
+    monkeypatch.chdir("/")
+    view = """
+        SELECT count(*), typeof(any_value(date)), typeof(any_value("timestamp")),
+               typeof(any_value(props)), max(date)::text FROM events
+    """
+    assert duckdb_cli(view, database=folder.path / "lake.duckdb", command=command) == (
+        "4,DATE,TIMESTAMP WITH TIME ZONE,JSON,2026-11-22"
+    )
 
 
 def test_a_running_compactor_compacts_by_itself(folder):

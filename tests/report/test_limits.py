@@ -3,6 +3,7 @@
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -71,6 +72,35 @@ def test_too_many_questions_are_refused_and_the_rest_wait(large):
             statuses = list(threads.map(ask, range(8)))
         assert set(statuses) == {200, 503}
         assert statuses.count(200) >= 3
+
+
+def peak_bytes(process):
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def test_eight_questions_at_once_neither_starve_a_small_one_nor_pass_the_memory_bound(large):
+    bound = 512 << 20
+    with running("report", large.path, memory_bytes_max=bound, live_bytes_max=0) as report:
+
+        def ask(n):
+            parameters = {**HEAVY, "by": "user_id", "offset": n}
+            url = report.url + "/stats/breakdown"
+            return httpx2.get(url, params=parameters, timeout=60).status_code
+
+        with ThreadPoolExecutor(8) as threads:
+            heavy = [threads.submit(ask, n) for n in range(8)]
+            wait_for(lambda: running_queries(report) > 1, "the heavy ones to start")
+            times = []
+            while not all(each.done() for each in heavy):
+                started = time.monotonic()
+                url = f"{report.url}/stats?site_id=nobody-{len(times)}"
+                assert httpx2.get(url, timeout=60).status_code == 200
+                times.append(time.monotonic() - started)
+        assert {each.result() for each in heavy} == {200}
+        assert len(times) > 1
+        assert max(times) < 2
+        assert peak_bytes(report.process) < bound
 
 
 def test_exports_have_places_of_their_own_and_give_them_back(large):
