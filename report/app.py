@@ -14,12 +14,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from report import page
-from report.answer import refuse
 from report.guard import Counted, Guard
 from report.handlers import HANDLERS
 from report.openapi import document
 from report.problem import Code, Problem
 from report.reports import Reports
+from report.responses import refuse
 from report.settings import Settings
 
 logger = logging.getLogger("report")

@@ -10,7 +10,14 @@ from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response
 
-from report.answer import (
+from report.events import unrepeated
+from report.parameters import Selection
+from report.period import Dates
+from report.pinned import Pinned
+from report.pool import Cursor, Vanished
+from report.problem import Code, Problem
+from report.reports import Reports
+from report.responses import (
     entity_tag,
     is_known,
     media_type_for,
@@ -19,13 +26,6 @@ from report.answer import (
     tagged,
     to_body,
 )
-from report.events import unrepeated
-from report.parameters import Selection
-from report.period import Dates
-from report.pinned import Pinned
-from report.pool import Cursor, Vanished
-from report.problem import Code, Problem
-from report.reports import Reports
 from report.snapshot import Snapshot
 
 # Parts vanish when their date is consolidated. From the second try on they are held while they are

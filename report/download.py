@@ -8,7 +8,6 @@ from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response
 
-from report.answer import CSV, cached, entity_tag, is_known, not_modified
 from report.ask import retried, take
 from report.export import chunks
 from report.parameters import Export
@@ -16,6 +15,7 @@ from report.pinned import Pinned
 from report.pool import Vanished
 from report.problem import Code, Problem
 from report.reports import Reports
+from report.responses import CSV, cached, entity_tag, is_known, not_modified
 from report.snapshot import Snapshot
 from report.stream import Pieces, Stream, head
 

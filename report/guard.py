@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from report.answer import refuse
 from report.problem import Code, Problem
+from report.responses import refuse
 
 
 class Guard:

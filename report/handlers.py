@@ -11,13 +11,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from report import answers, parameters, query
-from report.answer import JSON, entity_tag, is_known, not_modified, of_this_moment, tagged, to_body
 from report.ask import of_now, of_selection, of_snapshot, retried, take
 from report.download import MEDIA_TYPES, download
 from report.openapi import Resource
 from report.parameters import Nothing, Selection, decode
 from report.period import Dates
 from report.pool import Cursor
+from report.responses import (
+    JSON,
+    entity_tag,
+    is_known,
+    not_modified,
+    of_this_moment,
+    tagged,
+    to_body,
+)
 from report.snapshot import Snapshot
 from report.zone import instant
 
