@@ -50,13 +50,13 @@ _spellings = count()
 
 
 def url_of(report: Stage, site: str, question: str, spelling: int) -> str:
-    """The same question has many spellings: each character may be escaped, and & may repeat."""
+    """The same question has many spellings: each of its characters may be escaped."""
     path, parameters = QUESTIONS[question]
-    spelled = "".join(
-        f"%{ord(letter):02x}" if spelling >> n & 1 else letter for n, letter in enumerate(site)
+    name, value = (
+        "".join(f"%{ord(c):02x}" if spelling >> n & 1 else c for n, c in enumerate(text, start))
+        for start, text in ((0, "site_id"), (len("site_id"), site))
     )
-    rest = "&" * (1 + (spelling >> len(site))) + urlencode(parameters)
-    return f"{report.url}{path}?site_id={spelled}{rest}"
+    return f"{report.url}{path}?{name}={value}&{urlencode(parameters)}"
 
 
 def measure(
@@ -94,7 +94,7 @@ def asker(report: Stage, site: str, question: str, cached: bool = False) -> Call
     http = httpx2.Client(timeout=600)
 
     def ask() -> float:
-        url = url_of(report, site, question, 0 if cached else next(_spellings) % 10_000)
+        url = url_of(report, site, question, 0 if cached else next(_spellings))
         started = time.perf_counter()
         response = http.get(url)
         assert response.status_code == 200, response.text
