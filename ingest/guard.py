@@ -215,6 +215,16 @@ class GuardedProtocol(HttpToolsProtocol):
         self._abandon_half_a_request()
         self._part()
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client sends no more, but may wait for its answers: RFC 9112, 9.6."""
+        if self.phase != IDLE or not self.at_work:
+            return False  # close
+        self.close_after_answers()
+        return True
+
+    def close_after_answers(self) -> None:
+        self.cycle.keep_alive = False  # of the last request
+
     def shutdown(self) -> None:
         if self.phase in (HEAD, BODY):  # it could keep us waiting
             self.refuse(Refused(Refusal.SPOOL_UNAVAILABLE, "The server is stopping; try again."))

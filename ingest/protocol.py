@@ -187,6 +187,12 @@ class EventProtocol(GuardedProtocol):
         if not due and (self.pipeline or self.refused or self.flow.read_paused):
             self.on_response_complete()  # as uvicorn goes on: what is queued, or reading
 
+    def close_after_answers(self) -> None:
+        if self.due and not self.pipeline:
+            self.due[-1].keep_alive = False
+        else:
+            super().close_after_answers()
+
     def shutdown(self) -> None:
         if self.phase == IDLE and self.due:
             self.due[-1].keep_alive = False

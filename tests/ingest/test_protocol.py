@@ -52,6 +52,16 @@ def ask(tmp_path, path, *chunks, **options):
     return run(main())
 
 
+def ask_and_half_close(tmp_path, path, *chunks):
+    """What a worker answers to a client that sends these chunks and closes its half."""
+
+    async def main():
+        async with worker(path, tmp_path) as ingest:
+            return await converse(ingest, chunks, half_close=True)
+
+    return run(main())
+
+
 def statuses(answers):
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", answers)]
 
@@ -142,6 +152,38 @@ def test_a_client_may_close_after_its_event(path, tmp_path):
     answers = ask(tmp_path, path, request(headers=(b"Connection: close",)))
     assert statuses(answers) == [202]
     assert b"\r\nconnection: close\r\n" in answers
+
+
+HEALTH = request(target=b"/health", method=b"GET", body=b"")
+
+
+@pytest.mark.parametrize("path", ["fast", "app"])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        [request()],
+        [request(target=b"/event?ack=synced")],
+        [request(target=b"/events")],
+        [request() * 3],
+        [request(), HEALTH, request()],
+        [request() + HEALTH],
+        [HEALTH + request()],
+        [request(target=b"/event?ack=synced") + HEALTH + request(target=b"/events")],
+    ],
+)
+def test_a_client_that_closes_its_half_gets_all_of_its_answers(tmp_path, path, sent):
+    """As `nc` does when its input ends."""
+    answers = ask_and_half_close(tmp_path, path, *sent)
+    count = sum(each.count(b" HTTP/1.1\r\n") for each in sent)
+    assert len(statuses(answers)) == count
+    assert set(statuses(answers)) <= {200, 202}
+
+
+@pytest.mark.parametrize("path", ["fast", "app"])
+def test_half_a_request_before_the_end_costs_the_others_nothing(tmp_path, path):
+    answers = ask_and_half_close(tmp_path, path, request(), request()[:-5])
+    assert statuses(answers) in ([202], [])
+    assert len(lines(tmp_path)) == 1
 
 
 def test_http_1_0_is_answered_and_closed(path, tmp_path):
@@ -306,6 +348,7 @@ def test_uvicorn_is_as_the_fast_path_expects_it():
         protocol.__init__: "config server_state app_state _loop",
         protocol.connection_made: "transport",
         protocol.connection_lost: "exc",
+        protocol.eof_received: "",
         protocol.data_received: "data",
         protocol.on_message_begin: "",
         protocol.on_url: "url",

@@ -22,7 +22,8 @@ class AppOnly(EventProtocol):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.acks = {}
+        assert self.plain_targets
+        self.plain_targets = {}
 
 
 PATHS = {"fast": EventProtocol, "app": AppOnly, "uvicorn": HttpToolsProtocol}
@@ -53,9 +54,10 @@ async def worker(path: str, data_dir: Path, disk=None, **settings) -> AsyncItera
         yield Worker(PATHS[path], config, state)
 
 
-async def converse(worker: Worker, chunks: list[bytes]) -> bytes:
+async def converse(worker: Worker, chunks: list[bytes], half_close: bool = False) -> bytes:
     """Send the chunks, each read by the server on its own; returns all that it answers until it
-    closes, so the last request ought to ask for that."""
+    closes, so the last request ought to ask for that, or `half_close` says that there is no more.
+    """
     loop = asyncio.get_running_loop()
     client, _ = await worker.connect()
     answers = asyncio.create_task(read_all(client))
@@ -66,6 +68,8 @@ async def converse(worker: Worker, chunks: list[bytes]) -> bytes:
                 await loop.sock_sendall(client, chunk)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
+        if half_close:
+            client.shutdown(socket.SHUT_WR)
         async with asyncio.timeout(10):
             return await answers
 
