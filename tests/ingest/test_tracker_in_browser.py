@@ -192,9 +192,12 @@ def test_no_leave_is_asked_beforehand_and_no_cookie_is_sent_or_set(visit, world)
     network.on("Network.requestWillBeSent", lambda sent: requests.append(sent["request"]))
     visit.goto(visit.origin + "/")
     visit.received(1)
-    (post,) = [
-        request for request in requests if request["url"].startswith(world.ingest + "/event")
-    ]
+
+    def to_ingest():
+        visit.wait_for_timeout(1)  # lets what the browser tells arrive
+        return [each for each in requests if each["url"].startswith(world.ingest + "/event")]
+
+    (post,) = wait_for(to_ingest, "the browser to tell of its request")
     assert post["method"] == "POST"
     headers = {name.lower(): value for name, value in post["headers"].items()}
     assert headers["content-type"] == "text/plain;charset=UTF-8"
