@@ -20,9 +20,12 @@ class Pinned:
         self._original = lake
         self.folder = Path(tempfile.mkdtemp(prefix="pinned-", dir=scratch))
         self.lake = Lake(self.folder)
+        self._closed = False
 
     def hold(self, parts: Sequence[Part]) -> None:
         """Raises FileNotFoundError when one has gone already; may be called again then."""
+        if self._closed:  # who wanted them has left, and nobody would remove them
+            raise FileNotFoundError(self.folder)
         for part in parts:
             target = self.lake.path(part)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -37,6 +40,7 @@ class Pinned:
         return held
 
     def close(self) -> None:
+        self._closed = True
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
