@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 
+import pyarrow as pa
 import uvicorn
 
 from report.app import create_app
@@ -38,6 +39,8 @@ def main() -> int:
         raise SystemExit(f"report: DATA_DIR {settings.data_dir!r} is not a folder")
     if not os.access(settings.data_dir, os.W_OK | os.X_OK):
         raise SystemExit(f"report: DATA_DIR {settings.data_dir!r} takes no files")
+    # mimalloc, Arrow's default, keeps 35 MiB more of what the questions so far have needed
+    pa.set_memory_pool(pa.system_memory_pool())
     listener = listen(settings)
     config = uvicorn.Config(
         create_app(settings),
