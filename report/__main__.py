@@ -11,7 +11,7 @@ import pyarrow as pa
 import uvicorn
 
 from report.app import create_app
-from report.connection import connection_class
+from report.connection import Connection
 from report.settings import Settings, describe
 
 logger = logging.getLogger("report")
@@ -45,7 +45,7 @@ def main() -> int:
     config = uvicorn.Config(
         create_app(settings),
         loop="uvloop",
-        http=connection_class(settings.connections_max, settings.headers_s_max),
+        http=Connection,
         ws="none",
         lifespan="on",
         log_config=LOGGING,

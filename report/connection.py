@@ -8,46 +8,39 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from report.problem import Code, Problem
+from report.settings import Settings
 
 HEAD_BYTES_MAX = 16 * 1024
 HEADERS_MAX = 100
 
 
-def connection_class(connections_max: int, headers_s_max: float) -> type[HttpToolsProtocol]:
-    """What `uvicorn.Config(http=…)` takes."""
-
-    class LimitedConnection(Connection):
-        def __init__(
-            self,
-            config: Config,
-            server_state: ServerState,
-            app_state: dict[str, Any],
-            _loop: asyncio.AbstractEventLoop | None = None,
-        ) -> None:
-            super().__init__(config, server_state, app_state, _loop)
-            self.connections_max = connections_max
-            self.headers_s_max = headers_s_max
-
-    return LimitedConnection
-
-
 class Connection(HttpToolsProtocol):
-    """Ends when a head takes too long or is too large, and while idle when there are too many."""
+    """Ends when a head takes too long or is too large, and while idle when there are too many.
 
-    connections_max: int
-    headers_s_max: float
+    `app_state` is what the lifespan of report.app yields.
+    """
 
-    # Of the head that is awaited or being received; uvicorn's own timer is for what comes between
-    head_deadline: asyncio.TimerHandle | None = None
-    head_bytes = 0
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.settings: Settings = app_state["reports"].settings
 
-    used_at = 0.0  # when it last sent something, in seconds of the loop's clock
+        # Of the head that is awaited or received; uvicorn's own timer is for what comes between
+        self.head_deadline: asyncio.TimerHandle | None = None
+        self.head_bytes = 0
+
+        self.used_at = 0.0  # when it last sent something, in seconds of the loop's clock
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.used_at = self.loop.time()
         self._await_head()
-        if len(self.connections) > self.connections_max:
+        if len(self.connections) > self.settings.connections_max:
             self._leave_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -91,7 +84,7 @@ class Connection(HttpToolsProtocol):
 
     def _await_head(self) -> None:
         self.head_bytes = 0
-        self.head_deadline = self.loop.call_later(self.headers_s_max, self.transport.abort)
+        self.head_deadline = self.loop.call_later(self.settings.headers_s_max, self.transport.abort)
 
     def _end_of_head(self) -> None:
         if self.head_deadline is not None:
