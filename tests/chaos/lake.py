@@ -1,12 +1,13 @@
-"""Kills ingest and the compactor under load, while real duckdb commands read the lake.
+"""Kills ingest, the compactor and report under load, while real duckdb commands read the lake.
 
     python -m tests.chaos.lake --kills 200 --events 500000 --queries 20000
 
 Clients send batches, each until it is acknowledged, and keep a journal of that. Every kill is
 SIGKILL: at random, or by strace in the middle of a chosen link, rename, unlink, fsync or mkdir.
 At the end everything is compacted, verified, and compared with the journals. Status 1 unless
-nothing was lost, nothing was stored twice, and no reader saw an error, a duplicate or a smaller
-count. The one thing a plain glob may meet is a date's exchange: those queries are counted apart.
+nothing was lost, nothing was stored twice, no reader saw an error, a duplicate or a smaller
+count, and report's ledger never lacked an event that was acknowledged before it was asked. The one
+thing a plain glob may meet is a date's exchange: those queries are counted apart.
 
 Not shown: power cuts (see tests.chaos.crashes), more than one machine.
 """
@@ -27,6 +28,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import httpx2
 import orjson
 
 from tests.processes import PROJECT, Stage, clean_environment, compact_once, wait_for
@@ -151,6 +153,33 @@ def keep_compactor(run: Run) -> None:
         process.wait()
 
 
+def keep_report(run: Run) -> None:
+    """Asked for its ledger all the while, and killed like the others."""
+    while not run.over.is_set():
+        stage = Stage("report", run.folder)
+        wait_for(lambda: stage.answers() or run.over.is_set(), "report", 120)  # noqa: B023
+        until = time.monotonic() + random_s(run, 4.0)
+        with httpx2.Client(base_url=stage.url, timeout=60) as http:
+            while time.monotonic() < until and not run.over.is_set():
+                audit(run, http)
+        stage.kill()
+        run.add("kills of report")
+        run.add("kills")
+
+
+def audit(run: Run, http: httpx2.Client) -> None:
+    with run.lock:
+        least = len(run.acknowledged)
+    answer = http.get("/ledger")
+    run.add("ledgers")
+    if answer.status_code != 200:
+        run.problem(f"report: {answer.status_code} {answer.text}")
+        return
+    told = answer.json()
+    if not told["balanced"] or told["lake"] + told["spool"] < least:
+        run.problem(f"report: {told} after {least} events")
+
+
 def traced(run: Run) -> list[str]:
     calls, when = run.random.choice(CALLS), run.random.randint(1, 12)
     inject = f"inject={calls}:signal=KILL:when={when}"
@@ -253,6 +282,7 @@ def go(run: Run, clients: int = 3, readers: int = 2) -> None:
     (run.folder / "spool").mkdir(exist_ok=True)
     threads = [threading.Thread(target=keep_ingest, args=(run,))]
     threads += [threading.Thread(target=keep_compactor, args=(run,))]
+    threads += [threading.Thread(target=keep_report, args=(run,))]
     threads += [threading.Thread(target=send, args=(run, client)) for client in range(clients)]
     for thread in threads:
         thread.start()
