@@ -51,10 +51,18 @@ class Connection(HttpToolsProtocol):
         self.used_at = self.loop.time()
         if self.head_deadline is None and self.is_idle:
             self._await_head()
-        self.head_bytes += len(data)
+        awaited = self.head_deadline
         super().data_received(data)
-        if self.head_deadline is not None and self.head_bytes > HEAD_BYTES_MAX:
+        if self.head_deadline is None or self.head_deadline is not awaited:
+            return  # complete, or begun with this data, which may be of other requests too
+        self.head_bytes += len(data)
+        if self.head_bytes > HEAD_BYTES_MAX:
             self.send_400_response(f"The head may have {HEAD_BYTES_MAX:,} bytes.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self.head_deadline is None:  # behind a request that is not answered yet
+            self._await_head()
 
     def on_headers_complete(self) -> None:
         self._end_of_head()
@@ -84,7 +92,13 @@ class Connection(HttpToolsProtocol):
 
     def _await_head(self) -> None:
         self.head_bytes = 0
-        self.head_deadline = self.loop.call_later(self.settings.headers_s_max, self.transport.abort)
+        self.head_deadline = self.loop.call_later(self.settings.headers_s_max, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        if self.flow.read_paused:  # it is we who do not read
+            self._await_head()
+        else:
+            self.transport.abort()
 
     def _end_of_head(self) -> None:
         if self.head_deadline is not None:
@@ -94,5 +108,5 @@ class Connection(HttpToolsProtocol):
     def _leave_room(self) -> None:
         """The one that is idle for longest ends; if none is, this one."""
         connections = (each for each in self.connections if isinstance(each, Connection))
-        idle = min((each for each in connections if each.is_idle), key=lambda each: each.used_at)
-        idle.transport.abort()
+        idle = (each for each in connections if each.is_idle and not each.transport.is_closing())
+        min(idle, key=lambda each: each.used_at).transport.abort()

@@ -60,6 +60,20 @@ def test_a_query_ends_when_its_client_has_left(large):
             assert time.monotonic() - started < 1
 
 
+def test_a_head_without_end_is_cut_off_behind_a_request_that_is_not_answered_yet(large):
+    with running("report", large.path, threads=1) as report:
+        query = "&".join(f"{name}={value}" for name, value in HEAVY.items())
+        head = f"GET /stats/breakdown?{query} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", report.port)) as client:
+            client.sendall(head.encode())
+            wait_for(lambda: running_queries(report), "the query to start")
+            client.sendall(b"GET / HTTP/1.1\r\nX: ")
+            with pytest.raises(OSError):
+                for _ in range(2_000):
+                    client.sendall(b"x" * 64 * 1024)
+        assert peak_bytes(report.process) < 300 << 20
+
+
 def test_too_many_questions_are_refused_and_the_rest_wait(large):
     with running("report", large.path, queries_max=1, waiting_max=2) as report:
 
