@@ -9,9 +9,9 @@ import threading
 
 import compactor.allocator  # noqa: F401  first: it speaks to pyarrow before pyarrow is there
 from compactor.commands import erase, expire, verify
-from compactor.disk import CannotExchange
-from compactor.erase import Subject
-from compactor.passes import Passes, Stopped
+from compactor.jobs.erase import Subject
+from compactor.lake.disk import CannotExchange
+from compactor.scheduler import Passes, Stopped
 from compactor.settings import Settings, describe
 
 

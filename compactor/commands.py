@@ -8,13 +8,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from compactor.erase import Subject, erase_date, erase_from_quarantine, rows_of
-from compactor.expire import is_expired
-from compactor.lake import Lake
-from compactor.passes import Passes, Stopped
-from compactor.quarantine import Quarantine, lines_in
+from compactor.jobs.erase import Subject, erase_date, erase_from_quarantine, rows_of
+from compactor.jobs.expire import is_expired
+from compactor.jobs.verify import Verification
+from compactor.lake.format import Lake
+from compactor.scheduler import Passes, Stopped
+from compactor.segments.quarantine import Quarantine, lines_in
 from compactor.settings import Settings
-from compactor.verify import Verification
 from ingest.segment import OPEN, SegmentName, list_segments, spool_folder
 
 POLL_S = 0.2

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compactor.lake import Part
+from compactor.lake.format import Part
 from ingest.segment import SegmentName
 
 LINE_BYTES_TYPICAL = 250  # to compare bytes of the spool with rows of the lake

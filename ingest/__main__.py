@@ -50,7 +50,7 @@ def main() -> int:
         factory=True,
         workers=settings.workers,
         loop="uvloop",
-        http="ingest.protocol:EventProtocol",
+        http="ingest.fast_path:EventProtocol",
         ws="none",
         lifespan="on",
         log_config=LOGGING,

@@ -15,19 +15,19 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ingest.answer import Answers
-from ingest.body import read_body
+from ingest.dialects.native import Wishes, plain_targets, wishes_of
 from ingest.disk import Disk
 from ingest.event import BATCH_BYTES_MAX, EVENT_BYTES_MAX, Identify, Receipt, to_line, to_lines
-from ingest.limits import Limits
-from ingest.metrics import CONTENT_TYPE, Metrics
+from ingest.http.body import read_body
+from ingest.http.limits import Limits
 from ingest.refusal import Refusal, Refused
+from ingest.responses import Answers
 from ingest.segment import spool_folder
 from ingest.settings import Settings
 from ingest.spool import Spool
+from ingest.telemetry import CONTENT_TYPE, Metrics
 from ingest.tracker import Tracker
 from ingest.visitor import Visitors
-from ingest.wishes import Wishes, plain_targets, wishes_of
 
 
 class State(TypedDict):
@@ -37,7 +37,7 @@ class State(TypedDict):
     limits: Limits
     spool: Spool
     visitors: Visitors
-    plain_targets: dict[bytes, Wishes]  # of the events that ingest.protocol answers itself
+    plain_targets: dict[bytes, Wishes]  # of the events that ingest.fast_path answers itself
 
 
 def create_app(

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 
 from ingest.disk import Disk
 from ingest.event import Receipt
-from ingest.metrics import Metrics, folder_bytes
 from ingest.open_segment import Done, OpenSegment
 from ingest.refusal import Refusal, Refused
 from ingest.segment import SegmentName, spool_folder
 from ingest.settings import Settings
+from ingest.telemetry import Metrics, folder_bytes
 
 logger = logging.getLogger("ingest.spool")
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import uvicorn
 
 from report.app import create_app
-from report.connection import Connection
+from report.http.connection import Connection
 from report.settings import Settings, describe
 
 logger = logging.getLogger("report")

@@ -13,13 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from report import page
-from report.guard import Counted, Guard
-from report.handlers import HANDLERS
+from report.http import page
+from report.http.access import Counted, Guard
+from report.http.responses import refuse
 from report.openapi import document
 from report.problem import Code, Problem
-from report.reports import Reports
-from report.responses import refuse
+from report.questions.handlers import HANDLERS
+from report.runtime import Reports
 from report.settings import Settings
 
 logger = logging.getLogger("report")

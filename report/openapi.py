@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from report import answers
 from report.problem import STATUS, Code
+from report.questions import answers
 
 PROBLEM = "application/problem+json"
 NO_CONTROL = r"^[^\x00-\x1F\x7F]*$"

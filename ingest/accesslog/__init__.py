@@ -1,1 +1,1 @@
-"""Bring your own history: web server logs become page views."""
+"""The name under which web server logs are imported: see ingest.importers."""

@@ -44,7 +44,7 @@ SETTINGS = (
 def footfall(segments: list[Path], folder: Path) -> int:
     """Returns the bytes of the lake."""
     import compactor.allocator  # noqa: F401  as `python -m compactor` does, before pyarrow
-    from compactor.passes import Passes
+    from compactor.scheduler import Passes
     from compactor.settings import Settings
 
     spool = folder / "spool"

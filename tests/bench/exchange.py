@@ -15,8 +15,8 @@ import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from compactor.disk import Disk
-from compactor.passes import Passes
+from compactor.lake.disk import Disk
+from compactor.scheduler import Passes
 from compactor.settings import Settings
 
 

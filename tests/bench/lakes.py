@@ -9,10 +9,10 @@ from pathlib import Path
 import duckdb
 from tqdm import tqdm
 
-from compactor.disk import Disk
-from compactor.lake import SCHEMA, Counts, Footer, Lake, Part, PartNames
-from compactor.publish import prepare, publish
-from compactor.write import gather, prepare_columns, sample_of, sort_order, write_part
+from compactor.lake.disk import Disk
+from compactor.lake.format import SCHEMA, Counts, Footer, Lake, Part, PartNames
+from compactor.lake.publish import prepare, publish
+from compactor.lake.writer import gather, prepare_columns, sample_of, sort_order, write_part
 from ingest.segment import SegmentName
 
 EVENTS_A_DAY = 250_000

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from tqdm import tqdm
 
-from compactor.read import connect
+from compactor.segments.reader import connect
 from tests.compactor.simulation.explore import Explorer, Found, memory_folder
 
 

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from compactor.read import connect
+from compactor.segments.reader import connect
 from tests.compactor.simulation.explore import Explorer, memory_folder
 from tests.compactor.simulation.mutants import EQUIVALENT, all_mutants, kill
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import duckdb
 
-from compactor.disk import Disk
-from compactor.lake import Lake, PartNames
-from compactor.passes import Passes
+from compactor.lake.disk import Disk
+from compactor.lake.format import Lake, PartNames
+from compactor.scheduler import Passes
 from compactor.settings import Settings
 
 

@@ -8,8 +8,8 @@ Exits with 0 when there were fewer changes than N + 1.
 import sys
 import threading
 
-from compactor.disk import Disk
-from compactor.passes import Passes
+from compactor.lake.disk import Disk
+from compactor.scheduler import Passes
 from compactor.settings import Settings
 from tests.dying import dying
 

@@ -8,7 +8,7 @@ import httpx2
 import pyarrow.parquet as pq
 import pytest
 
-from compactor.erase import Subject
+from compactor.jobs.erase import Subject
 from tests.compactor.folder import Folder, line
 from tests.processes import DUCKDB, PROJECT, clean_environment, duckdb_cli, running, wait_for
 

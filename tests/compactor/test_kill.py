@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from compactor.passes import Passes
+from compactor.scheduler import Passes
 from compactor.settings import Settings
 from ingest.event import Receipt, to_line
 from ingest.segment import SegmentName

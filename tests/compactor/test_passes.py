@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from compactor.disk import CannotExchange, Disk
-from compactor.passes import Stopped
+from compactor.lake.disk import CannotExchange, Disk
+from compactor.scheduler import Stopped
 from tests.compactor.folder import Folder, line
 from tests.processes import wait_for
 

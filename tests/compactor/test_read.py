@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from compactor.read import _read_at_once, _read_line_by_line, connect, read_segments
+from compactor.segments.reader import _read_at_once, _read_line_by_line, connect, read_segments
 from ingest.event import Receipt, Refused, to_line
 
 RECEIPT = Receipt(datetime(2026, 11, 22, 8, 0, 0, 123456, UTC))

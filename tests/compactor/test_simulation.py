@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from compactor.read import connect
+from compactor.segments.reader import connect
 from tests.compactor.simulation.explore import Explorer, memory_folder
 from tests.compactor.simulation.mutants import DECISIONS, kill, without
 

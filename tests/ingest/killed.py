@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 
 from ingest.disk import Disk
 from ingest.event import Receipt, to_line
-from ingest.metrics import Metrics
 from ingest.settings import Settings
 from ingest.spool import Spool
+from ingest.telemetry import Metrics
 from tests.dying import dying
 
 EVENTS = 12

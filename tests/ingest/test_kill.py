@@ -7,7 +7,7 @@ import threading
 
 import duckdb
 
-from compactor.passes import Passes
+from compactor.scheduler import Passes
 from compactor.settings import Settings
 from tests.ingest.killed import EVENTS
 from tests.processes import PROJECT

@@ -11,10 +11,10 @@ import pytest
 
 from ingest.disk import Disk
 from ingest.event import Receipt, decode_line, to_line
-from ingest.metrics import Metrics
 from ingest.refusal import Refused
 from ingest.settings import Settings
 from ingest.spool import Spool
+from ingest.telemetry import Metrics
 
 EVENTS = 16
 

@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from ingest.app import create_app
-from ingest.protocol import EventProtocol
+from ingest.fast_path import EventProtocol
 from ingest.settings import Settings
 
 DATE = [(b"date", b"Sun, 22 Nov 2026 08:00:00 GMT")]

@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 from starlette.testclient import TestClient
 
-from compactor.compact import Compactor
-from compactor.disk import Disk
-from compactor.lake import Lake, PartNames
-from compactor.quarantine import Quarantine
-from compactor.read import connect
+from compactor.jobs.compact import Compactor
+from compactor.lake.disk import Disk
+from compactor.lake.format import Lake, PartNames
+from compactor.segments.quarantine import Quarantine
+from compactor.segments.reader import connect
 from ingest.event import StoredEvent
 from ingest.segment import CLOSED, OPEN, SegmentName
 from report.app import create_app

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from compactor.lake import Lake
-from report import hot
-from report.live import Live
-from report.parts import Parts
-from report.period import Dates
+from compactor.lake.format import Lake
+from report.snapshot.lake_listing import Parts
+from report.snapshot import site_rows as hot
+from report.snapshot.spool_tail import Live
+from report.terms.period import Dates
 from tests.processes import PROJECT, clean_environment
 from tests.report.holding import NOW, Folder, asking, event, figures, line
 
@@ -161,7 +161,7 @@ def test_an_export_is_what_there_was_when_it_began(folder):
     days = [NOW - timedelta(days=n) for n in range(3)]
     folder.holds(*(event(day) for day in days))
     with asking(folder.path) as client:
-        from report import export
+        from report.questions import export
 
         batches = export._batches
         with pytest.MonkeyPatch.context() as patch:

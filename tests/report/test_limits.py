@@ -224,7 +224,7 @@ def test_what_a_dead_process_left_in_the_data_folder_is_removed(tmp_path):
 def test_duckdb_can_reach_nothing_but_the_data_folder(tmp_path):
     import duckdb
 
-    from report.database import connect
+    from report.engine.database import connect
     from report.settings import Settings
 
     (tmp_path / "data").mkdir()

@@ -5,7 +5,7 @@ import threading
 from datetime import timedelta
 
 from ingest.segment import CLOSED, OPEN
-from report.live import Live
+from report.snapshot.spool_tail import Live
 from tests.report.holding import NOW, Folder, asking, event, figures, line
 
 

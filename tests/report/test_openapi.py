@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import load_all_checks, not_a_server_error
 from schemathesis.specs.openapi import checks
 
-from report.handlers import HANDLERS
+from report.questions.handlers import HANDLERS
 from tests.processes import running
 from tests.report.holding import Folder, event
 

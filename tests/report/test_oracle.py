@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ingest.event import StoredEvent
 from ingest.segment import CLOSED, OPEN
-from report.buckets import Interval
+from report.terms.buckets import Interval
 from tests.report import oracle
 from tests.report.holding import NOW, Folder, asking, event, figures, line
 
@@ -177,7 +177,7 @@ START = datetime(2025, 8, 18, tzinfo=UTC)
 
 def test_a_series_of_a_site_that_is_too_large_to_keep_in_memory(tmp_path, monkeypatch):
     """Its buckets are counted one by one where their dates are all in parts."""
-    monkeypatch.setattr("report.hot.SITE_ROWS_MAX", 0)
+    monkeypatch.setattr("report.snapshot.site_rows.SITE_ROWS_MAX", 0)
     random = Random(5)
 
     def some(count, days):

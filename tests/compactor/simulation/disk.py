@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from compactor.disk import Disk
+from compactor.lake.disk import Disk
 from tests.compactor.simulation.model import FileSystem, State
 
 

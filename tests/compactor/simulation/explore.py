@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from compactor.disk import Disk
+from compactor.lake.disk import Disk
 from tests.compactor.simulation.disk import SimulatedDisk, make
 from tests.compactor.simulation.inspect import Findings, compare, inspect, visible
 from tests.compactor.simulation.life import START, Expectation, Life

@@ -9,7 +9,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from compactor.lake import FOOTER_KEY, Footer
+from compactor.lake.format import FOOTER_KEY, Footer
 from tests.compactor.simulation.life import Expectation
 from tests.compactor.simulation.model import State
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import duckdb
 
-from compactor.disk import Disk
-from compactor.erase import Subject, erase_date, erase_from_quarantine
-from compactor.expire import is_expired
-from compactor.lake import PartNames
-from compactor.passes import Passes
+from compactor.jobs.erase import Subject, erase_date, erase_from_quarantine
+from compactor.jobs.expire import is_expired
+from compactor.lake.disk import Disk
+from compactor.lake.format import PartNames
+from compactor.scheduler import Passes
 from compactor.settings import Settings
 from tests.compactor.simulation.disk import SimulatedDisk
 from tests.compactor.simulation.model import State

@@ -14,9 +14,9 @@ from unittest.mock import patch
 import duckdb
 import msgspec
 
-from compactor.consolidate import merge_footers
-from compactor.duplicates import find_duplicates
-from compactor.erase import _footer as erase_footer
+from compactor.jobs.consolidate import merge_footers
+from compactor.jobs.duplicates import find_duplicates
+from compactor.jobs.erase import _footer as erase_footer
 from tests.compactor.simulation.disk import SimulatedDisk
 from tests.compactor.simulation.explore import Explorer, Failure, Found
 
@@ -110,38 +110,38 @@ def _forget_segments(old, part, subject, count):
 DECISIONS = [
     Mutant(
         "without the check of footers",
-        target="compactor.day.Day.leave_out",
+        target="compactor.jobs.day.Day.leave_out",
         replacement=lambda *_: None,
     ),
     Mutant(
         "without the search for duplicates in parts",
-        target="compactor.compact.find_duplicates",
+        target="compactor.jobs.compact.find_duplicates",
         replacement=_in_the_pass_alone,
     ),
     Mutant(
         "a merged part names its last part's segments alone",
-        target="compactor.consolidate.merge_footers",
+        target="compactor.jobs.consolidate.merge_footers",
         replacement=_only_new_segments,
     ),
     Mutant(
         "a part forgets its segments when rows are erased",
-        target="compactor.erase._footer",
+        target="compactor.jobs.erase._footer",
         replacement=_forget_segments,
     ),
     Mutant(
         "retention does not look at the spool",
-        target="compactor.expire._waits",
+        target="compactor.jobs.expire._waits",
         replacement=lambda *_: False,
     ),
-    Mutant("nothing is swept", target="compactor.publish.sweep", replacement=lambda *_: 0),
+    Mutant("nothing is swept", target="compactor.lake.publish.sweep", replacement=lambda *_: 0),
     Mutant(
         "what is set aside is not kept",
-        target="compactor.compact.Compactor._keep_set_aside",
+        target="compactor.jobs.compact.Compactor._keep_set_aside",
         replacement=lambda *_: None,
     ),
     Mutant(
         "a torn tail is not cut off",
-        target="compactor.spool._end_of_last_line",
+        target="compactor.segments.orphans._end_of_last_line",
         replacement=lambda _, size: size,
     ),
 ]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.accesslog.__main__ import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, Event, batches_of
+from ingest.importers.__main__ import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, Event, batches_of
 from tests.ingest.accesslog.stub_collector import Reply, StubCollector, stub_collector
 
 ROOT = Path(__file__).parents[3]

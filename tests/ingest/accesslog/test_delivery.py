@@ -4,7 +4,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from ingest.accesslog.delivery import Answer, Delivery, Patience, Rejection, Undelivered
+from ingest.importers.delivery import Answer, Delivery, Patience, Rejection, Undelivered
 from tests.ingest.accesslog.stub_collector import HANG_UP, Reply, StubCollector, stub_collector
 
 EVENTS = [b'{"n":1}', b'{"n":2}']

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.accesslog.logfile import (
+from ingest.importers.lines import (
     LINE_BYTES_MAX,
     READ_ERRORS,
     EventIds,

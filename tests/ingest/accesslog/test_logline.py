@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.accesslog.logfile import read_lines
-from ingest.accesslog.logline import page_view
+from ingest.importers.formats.combined import page_view
+from ingest.importers.lines import read_lines
 
 APACHE = Path(__file__).parents[2] / "data" / "elastic_apache"
 STAMP = b"[17/May/2015:10:05:03 +0000]"

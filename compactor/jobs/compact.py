@@ -1,0 +1,114 @@
+"""One pass: segments become one part per date, and are released once every part has its name."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+from compactor.jobs.day import Day, split_by_date
+from compactor.jobs.duplicates import find_duplicates
+from compactor.lake.disk import Disk
+from compactor.lake.format import Lake, Part, PartNames
+from compactor.lake.publish import confirm, prepare, publish, sweep
+from compactor.lake.writer import gather, sample_of, write_part
+from compactor.segments.orphans import release
+from compactor.segments.quarantine import Quarantine
+from compactor.segments.reader import SetAside, read_segments, split_lines
+from ingest.segment import SegmentName
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one pass did."""
+
+    segments: int = 0
+    rows: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+    parts: list[Part] = field(default_factory=list)
+    bytes_read: int = 0
+    bytes_written: int = 0
+
+
+class Compactor:
+    """Turns segments of one data folder into parts of its lake. For one thread."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        spool: Path,
+        quarantine: Quarantine,
+        next_name: PartNames,
+        disk: Disk,
+        database: duckdb.DuckDBPyConnection,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`check` is called between dates; what it raises ends the pass, to be repeated later."""
+        self._lake = lake
+        self._spool = spool
+        self._quarantine = quarantine
+        self._next_name = next_name
+        self._disk = disk
+        self._database = database
+        self._check = check
+
+    def compact(self, segments: Sequence[SegmentName]) -> Outcome:
+        """One pass. Needs the lake's lock.
+
+        After a crash at any point of it, the next pass over the same segments leaves every event
+        in the lake once: for a date of which a part names a segment, it skips that segment's rows.
+        """
+        prepare(self._lake, self._disk)
+        sweep(self._lake, self._disk)
+        paths = [self._spool / str(name) for name in segments]
+        outcome = Outcome(len(segments), bytes_read=sum(path.stat().st_size for path in paths))
+        rows = read_segments(self._database, paths)
+        for day in split_by_date(rows, segments):
+            self._check()
+            self._publish_day(day, segments, outcome)
+        release(self._spool, segments, self._disk)
+        return outcome
+
+    def _publish_day(self, day: Day, segments: Sequence[SegmentName], outcome: Outcome) -> None:
+        stored = self._lake.parts(day.date)
+        named = {id for part in stored for id in self._lake.footer(part).segments}
+        covered = {n for n, name in enumerate(segments) if name.id in named}
+        day.leave_out(covered)
+        if day.is_empty():
+            confirm(self._lake, day.date, self._disk)
+            return
+        paths = [str(self._lake.path(part)) for part in stored]
+        day.set_duplicates(find_duplicates(self._database, day.rows.table, day.positions, paths))
+        self._keep_set_aside(day, {n: s for n, s in enumerate(segments) if n not in covered})
+        part = Part(day.date, self._next_name())
+        footer = day.footer(segments)
+        publish(
+            self._lake,
+            part,
+            lambda file: write_part(
+                file,
+                gather(day.rows.table, day.positions),
+                sample_of(day.rows.table, day.positions),
+                footer,
+            ),
+            self._disk,
+        )
+        outcome.rows += sum(counts.rows for counts in footer.segments.values())
+        outcome.duplicates += sum(counts.duplicates for counts in footer.segments.values())
+        outcome.quarantined += sum(counts.quarantined for counts in footer.segments.values())
+        outcome.parts.append(part)
+        outcome.bytes_written += self._lake.path(part).stat().st_size
+
+    def _keep_set_aside(self, day: Day, segments: Mapping[int, SegmentName]) -> None:
+        """Before the part that counts them."""
+        duplicates = day.duplicate_lines()
+        for n, name in segments.items():
+            lines = list(day.damaged.get(n, ()))
+            if n in duplicates:
+                content = split_lines((self._spool / str(name)).read_bytes())
+                lines += [
+                    SetAside(line, "duplicate: this event_id is stored already", content[line - 1])
+                    for line in sorted(duplicates[n])
+                ]
+            self._quarantine.keep(day.date, name, lines)

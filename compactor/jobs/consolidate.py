@@ -1,0 +1,64 @@
+"""Parts of a closed date become one, or one for every four million rows."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from datetime import date
+from typing import BinaryIO
+
+from compactor.lake.disk import Disk
+from compactor.lake.format import Counts, Footer, Lake, Part
+from compactor.lake.merge import PartReader, merge, sample_of
+from compactor.lake.publish import Fill, exchange
+from compactor.lake.writer import write_part
+
+
+def consolidate(
+    lake: Lake,
+    day: date,
+    groups: Sequence[Sequence[Part]],
+    next_name: Callable[[], str],
+    disk: Disk,
+    check: Callable[[], None],
+) -> list[Part]:
+    """Merge each group of parts into a new one; the date's other parts stay as they are.
+
+    Needs the lake's lock. Raises CannotExchange, and whatever `check` raises.
+    """
+    merged = [part for group in groups for part in group]
+    new = [(Part(day, next_name()), _fill(lake, group, check)) for group in groups]
+    exchange(lake, day, merged, new, disk)
+    return [part for part, _ in new]
+
+
+def _fill(lake: Lake, group: Sequence[Part], check: Callable[[], None]) -> Fill:
+    def fill(file: BinaryIO) -> None:
+        footer = merge_footers(group, [lake.footer(part) for part in group])
+        paths = [lake.path(part) for part in group]
+        largest = max(paths, key=lambda path: path.stat().st_size)
+        with ExitStack() as stack:
+            readers = [stack.enter_context(PartReader(path)) for path in paths]
+            write_part(file, merge(readers, check), sample_of(largest), footer)
+
+    return fill
+
+
+def merge_footers(parts: Sequence[Part], footers: Sequence[Footer]) -> Footer:
+    """What a part says that holds the rows of all of these. No segment is in two of them."""
+    segments: dict[str, Counts] = {}
+    for footer in footers:
+        assert not segments.keys() & footer.segments.keys(), "a segment's rows are there twice"
+        segments |= footer.segments
+    return Footer(
+        segments=segments,
+        duplicates_by_site=_sum(footer.duplicates_by_site for footer in footers),
+        erased_by_site=_sum(footer.erased_by_site for footer in footers),
+        supersedes=[part.name for part in parts],
+    )
+
+
+def _sum(counts: Iterator[dict[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(each)
+    return dict(total)

@@ -1,0 +1,35 @@
+"""data/lake.duckdb: a database with nothing but a view `events` over the lake."""
+
+import duckdb
+
+from compactor.lake.disk import STAGED, Disk
+from compactor.lake.format import Lake
+from compactor.lake.publish import sweep
+
+STORAGE_VERSION = "v1.0.0"  # DuckDB 1.4 and later open it
+
+
+def write_view(lake: Lake, disk: Disk) -> None:
+    """Make it anew, in place of an older one: whoever has that open keeps it.
+
+    The path in it is absolute, so that it works wherever `duckdb` is called from; a data folder
+    that was moved gets a new one when its compactor starts. The lake must have a part.
+    """
+    sweep(lake, disk)  # a crash may have left one, and DuckDB would open it
+    staged = lake.staging / ("lake.duckdb" + STAGED)
+    target = lake.folder.parent / "lake.duckdb"
+    with duckdb.connect(":memory:") as database:
+        database.execute(f"ATTACH {_text(staged)} AS lake (STORAGE_VERSION '{STORAGE_VERSION}')")
+        database.execute(
+            f"""CREATE VIEW lake.events AS SELECT * REPLACE (props::JSON AS props)
+                FROM read_parquet({_text(lake.events.resolve() / "**" / "*.parquet")},
+                                  hive_partitioning = true, hive_types = {{'date': DATE}})"""
+        )
+        database.execute("DETACH lake")
+    disk.sync_file(staged)
+    disk.rename(staged, target)
+    disk.sync_folder(target.parent)
+
+
+def _text(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"

@@ -1,0 +1,1 @@
+"""The stored side: its format, and how it is read, written and published."""

@@ -1,0 +1,109 @@
+"""Writes the rows of one date as Parquet: sorted, small, and quick to prune.
+
+Measured on two million events of ordinary traffic; each choice is said where it is made.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from compactor.lake.format import FOOTER_KEY, SCHEMA, Footer
+
+ROW_GROUP_ROWS = 122_880
+SAMPLE_ROWS = 16_384
+SORTED_BY = ("site_id", "timestamp")
+
+CODED = ("site_id", "event_type")  # few values: dictionary codes all the way to the file
+_RANDOM = ("user_id", "event_id")
+_TEXTS = ("path", "user_id", "event_id", "referrer", "props")
+_PRUNED_BY = ["site_id", "event_type", "timestamp", "received_at"]
+
+
+def prepare_columns(table: pa.Table) -> pa.Table:
+    """The same rows, cheaper to gather: one chunk a column, and codes where there are few values.
+
+    take() then moves integers, and the Parquet writer takes the codes as they are.
+    """
+    for name in set(CODED) & set(table.column_names):
+        coded = pc.dictionary_encode(table[name]).unify_dictionaries()
+        table = table.set_column(table.schema.get_field_index(name), name, coded)
+    return table.combine_chunks()
+
+
+def sort_order(table: pa.Table) -> pa.Array:
+    """Row positions by site_id, timestamp, equal ones in their order.
+
+    Two stable passes: by time, then by the rank of the site's code, which is a counting sort.
+    A seventh of the cost of sorting by the strings.
+    """
+    site = one_chunk(table["site_id"])
+    rank = pc.array_sort_indices(pc.array_sort_indices(site.dictionary)).cast(pa.uint32())
+    by_time = pc.array_sort_indices(one_chunk(table["timestamp"]))
+    return by_time.take(pc.array_sort_indices(rank.take(site.indices).take(by_time)))
+
+
+def one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    """As one array; with several chunks, take() would join them anew at every call."""
+    combined = column.combine_chunks()
+    return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
+
+
+def gather(table: pa.Table, order: pa.Array) -> Iterator[pa.Table]:
+    """The rows at the positions `order`, a row group at a time: a pass is never twice in memory."""
+    for start in range(0, len(order), ROW_GROUP_ROWS):
+        yield take_rows(table, order.slice(start, ROW_GROUP_ROWS))
+
+
+def take_rows(table: pa.Table, positions: pa.Array) -> pa.Table:
+    return pa.table([column.take(positions) for column in table.columns], schema=table.schema)
+
+
+def write_part(
+    file: BinaryIO, groups: Iterable[pa.Table], sample: pa.Table, footer: Footer
+) -> None:
+    """Sorted rows as one Parquet file, a row group for each of `groups`.
+
+    `sample`: some of the rows, neighbours; it decides how columns are encoded.
+    """
+    delta = _delta_encodings(sample)
+    schema = pa.schema(
+        [
+            sample.schema.field(name).with_nullable(SCHEMA.field(name).nullable)
+            for name in SCHEMA.names
+        ]
+    )
+    with pq.ParquetWriter(
+        file,
+        schema,
+        compression="zstd",
+        # in random hexadecimal, level 3 finds nothing that level 1 does not
+        compression_level={name: 1 if name in _RANDOM else 3 for name in SCHEMA.names},
+        use_dictionary=[name for name in SCHEMA.names if name not in delta],
+        column_encoding=delta,
+        write_statistics=_PRUNED_BY,
+        write_page_checksum=True,
+        store_schema=False,
+        sorting_columns=[pq.SortingColumn(SCHEMA.get_field_index(name)) for name in SORTED_BY],
+    ) as writer:
+        for group in groups:
+            columns = [group[name] for name in SCHEMA.names]
+            writer.write_table(pa.table(columns, schema=schema), row_group_size=ROW_GROUP_ROWS)
+        writer.add_key_value_metadata({FOOTER_KEY: msgspec.json.encode(footer)})
+
+
+def _delta_encodings(sample: pa.Table) -> dict[str, str]:
+    """The columns that are smaller without a dictionary: times, and texts that rarely repeat."""
+    encodings = {"timestamp": "DELTA_BINARY_PACKED", "received_at": "DELTA_BINARY_PACKED"}
+    for name in _TEXTS:
+        values = sample[name].drop_null()
+        if len(pc.unique(values)) > len(values) / 2:
+            encodings[name] = "DELTA_LENGTH_BYTE_ARRAY"
+    return encodings
+
+
+def sample_of(table: pa.Table, order: pa.Array) -> pa.Table:
+    return take_rows(table, order.slice(max(0, (len(order) - SAMPLE_ROWS) // 2), SAMPLE_ROWS))

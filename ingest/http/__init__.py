@@ -1,0 +1,1 @@
+"""HTTP/1.1 with limits: what both servers share."""

@@ -1,0 +1,1 @@
+"""Sends what other tools have kept to a running ingest."""

@@ -1,0 +1,93 @@
+"""What ingest answers: made here for both of its paths, so that they cannot differ."""
+
+import orjson
+from starlette.responses import Response
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from ingest.event import Batch
+from ingest.refusal import RETRY_AFTER_S, STATUS, Refusal, Refused, problem
+from ingest.settings import Settings
+from ingest.telemetry import Metrics
+
+ACCEPTED = b'{"status":"accepted"}'
+PREFLIGHT_S = 24 * 3600
+
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Answers:
+    """The answers of one worker. `origin` is the request's Origin header, if it has one."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._origins = frozenset(settings.cors_origins.split(","))
+        self._any_origin = settings.cors_origins == "*"
+        self._accepted: dict[str | None, bytes] = {}  # by allowed origin
+        self._accepted_as_of: Headers = []
+
+    def cors(self, origin: str | None) -> dict[str, str]:
+        """Fetch standard, CORS protocol: which origin's pages may read this answer."""
+        if self._any_origin:
+            return {"access-control-allow-origin": "*"}
+        if origin in self._origins:
+            return {"access-control-allow-origin": origin, "vary": "origin"}
+        return {"vary": "origin"}
+
+    def json(self, origin: str | None, body: bytes, status: int = 200) -> Response:
+        return Response(body, status, self.cors(origin), media_type="application/json")
+
+    def accepted(self, origin: str | None) -> Response:
+        return self.json(origin, ACCEPTED, status=202)
+
+    def accepted_bytes(self, origin: str | None, default_headers: Headers) -> bytes:
+        """The whole answer, made once a second: uvicorn then has a new list, for the date."""
+        if default_headers is not self._accepted_as_of:
+            self._accepted, self._accepted_as_of = {}, default_headers
+        if origin not in self._origins:
+            origin = None
+        if origin not in self._accepted:
+            self._accepted[origin] = encode(self.accepted(origin), default_headers)
+        return self._accepted[origin]
+
+    def batch(self, origin: str | None, batch: Batch) -> Response:
+        self._metrics.batch_events.observe(batch.accepted + batch.rejected)
+        for refusal, count in batch.refused.items():
+            self._metrics.refuse(refusal, count)
+        counts = {"accepted": batch.accepted, "rejected": batch.rejected}
+        if not batch.rejected:
+            return self.json(origin, orjson.dumps(counts), status=202)
+        if batch.accepted:
+            return self.json(origin, orjson.dumps({**counts, "errors": batch.errors}), status=207)
+        refused = Refused(Refusal.INVALID_EVENT, "No event of the batch is valid.")
+        return self._problem(origin, refused, **counts, errors=batch.errors)
+
+    def refuse(self, origin: str | None, refused: Refused) -> Response:
+        self._metrics.refuse(refused.refusal)
+        return self._problem(origin, refused)
+
+    def _problem(self, origin: str | None, refused: Refused, **more: object) -> Response:
+        headers = self.cors(origin) | refused.headers
+        status = STATUS[refused.refusal]
+        if status == 503:
+            headers["retry-after"] = str(RETRY_AFTER_S)
+        body = problem(refused, **more)
+        return Response(body, status, headers, media_type="application/problem+json")
+
+    def preflight(self, origin: str | None) -> Response:
+        headers = {
+            "access-control-allow-methods": "POST",
+            "access-control-allow-headers": "content-type, content-encoding",
+            "access-control-max-age": str(PREFLIGHT_S),
+        }
+        return Response(status_code=204, headers=self.cors(origin) | headers)
+
+
+def encode(response: Response, default_headers: Headers, keep_alive: bool = True) -> bytes:
+    """The bytes that uvicorn sends for this response."""
+    head = [STATUS_LINE[response.status_code]]
+    for name, value in [*default_headers, *response.raw_headers]:
+        head += [name, b": ", value, b"\r\n"]
+    if not keep_alive:
+        head.append(b"connection: close\r\n")
+    return b"".join([*head, b"\r\n", response.body])

@@ -1,0 +1,1 @@
+"""The surface: who may ask, and the forms of an answer."""

@@ -1,0 +1,99 @@
+"""Answers as bytes: JSON, or CSV for who accepts that, with an ETag (RFC 9110)."""
+
+import csv
+import io
+from hashlib import blake2b
+
+import msgspec
+import orjson
+from starlette.datastructures import Headers
+from starlette.responses import Response
+
+from report.problem import RETRY_AFTER_S, Problem
+from report.questions import answers
+
+JSON = "application/json"
+CSV = "text/csv; charset=utf-8"
+FORMAT = b"1"  # changes when the same figures are told differently
+TABLES: dict[type[msgspec.Struct], tuple[str, type[msgspec.Struct]]] = {
+    answers.Stats: ("top_paths", answers.TopPath),
+    answers.Timeseries: ("rows", answers.Bucket),
+    answers.Breakdown: ("rows", answers.Value),
+    answers.Sites: ("rows", answers.Site),
+    answers.Ledger: ("sites", answers.SiteLedger),
+}
+
+
+def to_body(told: msgspec.Struct, media_type: str) -> bytes:
+    builtins = msgspec.to_builtins(told)
+    if media_type == JSON:
+        return orjson.dumps(builtins)
+    name, row = TABLES[type(told)]
+    return _to_csv(row.__struct_fields__, builtins[name])
+
+
+def _to_csv(columns: tuple[str, ...], rows: list[dict[str, object]]) -> bytes:
+    """RFC 4180; null is an empty field."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows([row[name] for name in columns] for row in rows)
+    return text.getvalue().encode()
+
+
+def media_type_for(headers: Headers, kind: type[msgspec.Struct]) -> str:
+    """CSV if it is a table, and Accept names text/csv and likes it no less than JSON."""
+    if kind not in TABLES:
+        return JSON
+    liked = dict(map(_weight, ",".join(headers.getlist("accept")).split(",")))
+    weight = liked.get("text/csv", 0.0)
+    return CSV if weight > 0 and weight >= liked.get(JSON, 0.0) else JSON
+
+
+def _weight(media_range: str) -> tuple[str, float]:
+    name, *parameters = (part.strip().lower() for part in media_range.split(";"))
+    quality = next((each[2:] for each in parameters if each.startswith("q=")), "1")
+    try:
+        return name, float(quality)
+    except ValueError:
+        return name, 0.0
+
+
+def entity_tag(*depends_on: bytes) -> str:
+    """Of all that an answer depends on. Weak: a proxy that compresses may change the bytes."""
+    digest = blake2b(digest_size=16)
+    for each in (FORMAT, *depends_on):
+        digest.update(len(each).to_bytes(8, "big") + each)
+    return f'W/"{digest.hexdigest()}"'
+
+
+def is_known(headers: Headers, tag: str) -> bool:
+    """Does If-None-Match have this tag?"""
+    given = [each.strip() for each in ",".join(headers.getlist("if-none-match")).split(",")]
+    return "*" in given or tag in given or tag.removeprefix("W/") in given
+
+
+def tagged(body: bytes, tag: str, media_type: str) -> Response:
+    return Response(body, headers=cached(tag), media_type=media_type)
+
+
+def not_modified(tag: str) -> Response:
+    return Response(status_code=304, headers=cached(tag))
+
+
+def cached(tag: str) -> dict[str, str]:
+    return {"etag": tag, "cache-control": "private, no-cache", "vary": "Accept, Authorization"}
+
+
+def of_this_moment(body: bytes, media_type: str) -> Response:
+    headers = {"cache-control": "no-store", "vary": "Accept, Authorization"}
+    return Response(body, headers=headers, media_type=media_type)
+
+
+def refuse(problem: Problem, headers: dict[str, str] | None = None) -> Response:
+    headers = {"cache-control": "no-store"} | (headers or {})
+    if problem.status == 503:
+        headers["retry-after"] = str(RETRY_AFTER_S)
+    if problem.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return Response(problem.body(), problem.status, headers, media_type="application/problem+json")

@@ -1,0 +1,129 @@
+"""The raw events as a stream of bytes: one UTC date after the other, and no more than it sends.
+
+Its snapshot is pinned before the first byte is sent. So an export is what there was when it was
+asked for, and no consolidation and no retention can break it off.
+"""
+
+import io
+from collections.abc import Iterator
+
+import duckdb
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from compactor.lake.format import SCHEMA
+from report.snapshot.relation import events
+from report.snapshot.snapshot import Snapshot
+from report.terms.period import Dates
+from report.terms.selection import Export
+
+BATCH_ROWS = 16_384
+ROW_GROUP_ROWS = 122_880
+_TIMES = ('"timestamp"', "received_at")
+
+
+def chunks(cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export) -> Iterator[bytes]:
+    """The bytes of the export. For any thread, but one at a time."""
+    match asked.format:
+        case "ndjson":
+            return _ndjson(cursor, snapshot, asked)
+        case "csv":
+            return _csv(cursor, snapshot, asked)
+        case "parquet":
+            return _parquet(cursor, snapshot, asked)
+
+
+def _batches(
+    cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export, query: str
+) -> Iterator[pa.RecordBatch]:
+    for day in snapshot.days:
+        selected = events(snapshot.of(Dates(day, day)), asked)
+        yield from selected.stream(cursor, query, BATCH_ROWS)
+
+
+def _ndjson(
+    cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export
+) -> Iterator[bytes]:
+    for batch in _batches(cursor, snapshot, asked, f"SELECT {_line()} FROM events"):
+        yield _bytes_of(batch.column(0))
+
+
+def _line() -> str:
+    """The SQL for a line as ingest writes it, absent fields left out."""
+    texts = {name: f"to_json({name})::VARCHAR" for name in SCHEMA.names}
+    texts["props"] = "props"
+    for name in _TIMES:
+        texts[name.strip('"')] = f"to_json({_instant(name)})::VARCHAR"
+    members = [f"""coalesce(',"{name}":' || {text}, '')""" for name, text in texts.items()]
+    return f"'{{' || substr({' || '.join(members)}, 2) || '}}' || chr(10)"
+
+
+def _instant(name: str) -> str:
+    """The SQL for RFC 3339."""
+    return f"strftime({name}, '%Y-%m-%dT%H:%M:%S.%fZ')"
+
+
+def _bytes_of(texts: pa.StringArray) -> bytes:
+    """All texts of an Arrow array, one after the other: they lie in memory like that."""
+    _, offsets, data = texts.buffers()
+    if data is None:
+        return b""
+    wide = pa.types.is_large_string(texts.type)
+    of = memoryview(offsets).cast("q" if wide else "i")
+    return bytes(memoryview(data)[of[texts.offset] : of[texts.offset + len(texts)]])
+
+
+def _csv(cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export) -> Iterator[bytes]:
+    instants = ", ".join(f"{_instant(name)} AS {name}" for name in _TIMES)
+    yield (",".join(SCHEMA.names) + "\r\n").encode()
+    options = pyarrow.csv.WriteOptions(include_header=False)
+    for batch in _batches(cursor, snapshot, asked, f"SELECT * REPLACE ({instants}) FROM events"):
+        sink = io.BytesIO()
+        pyarrow.csv.write_csv(batch, sink, options)
+        yield sink.getvalue()
+
+
+def _parquet(
+    cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export
+) -> Iterator[bytes]:
+    sink = Sink()
+    with pq.ParquetWriter(sink, SCHEMA, compression="zstd") as writer:
+        for rows in _row_groups(_batches(cursor, snapshot, asked, "SELECT * FROM events")):
+            writer.write_table(rows)
+            yield sink.taken()
+    yield sink.taken()
+
+
+def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(each.num_rows for each in waiting) >= ROW_GROUP_ROWS:
+            yield pa.Table.from_batches(waiting).cast(SCHEMA)
+            waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting).cast(SCHEMA)
+
+
+class Sink(io.RawIOBase):
+    """Where a Parquet file is written to; what is there already can be taken away."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._position = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        self._pieces.append(bytes(data))
+        self._position += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._position
+
+    def taken(self) -> bytes:
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)

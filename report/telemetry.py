@@ -1,0 +1,65 @@
+"""What report says of itself, in Prometheus' text format."""
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from report.engine.pool import Pool
+from report.snapshot.spool_tail import Live
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    def __init__(self, live: Live, pool: Pool) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "report_requests",
+            "Answers by path and status.",
+            ["path", "status"],
+            registry=self._registry,
+        )
+        self.seconds = Histogram(
+            "report_request_seconds",
+            "From the request to the start of its answer.",
+            ["path"],
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self.known = Counter(
+            "report_known_answers",
+            "Answers that needed no query.",
+            ["how"],
+            registry=self._registry,
+        )
+        running = Gauge("report_queries_running", "Queries that run now.", registry=self._registry)
+        running.set_function(lambda: pool.running)
+        self._registry.register(_Spool(live))
+
+    def text(self) -> bytes:
+        return generate_latest(self._registry)
+
+
+class _Spool(Collector):
+    """As of the last question: looking at it costs nothing."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        seen = self._live.seen
+        for name, help, value in (
+            ("segments", "Segments in the spool.", len(seen)),
+            ("bytes", "Bytes of their whole lines.", sum(each.bytes for each in seen)),
+            ("lines", "Lines of theirs.", sum(each.lines for each in seen)),
+            ("damaged_lines", "Lines that are not events.", sum(each.damaged for each in seen)),
+            ("memory_bytes", "Rows kept in memory.", sum(each.memory_bytes for each in seen)),
+            (
+                "spilled_rows",
+                "Rows in files.",
+                sum(file.rows for each in seen for file in each.spilled),
+            ),
+        ):
+            yield GaugeMetricFamily(f"report_spool_{name}", help, value)

@@ -1,0 +1,1 @@
+"""The words of a question: selection, period, buckets, time zones."""

@@ -1,0 +1,88 @@
+"""The buckets of a time series: hours, days, weeks and months of a zone's calendar.
+
+A bucket's key is what DuckDB groups by: the local time at which it starts, in microseconds as if
+it were UTC. A clock that goes back shows an hour twice, so the key of an hour is its instant.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from typing import Literal
+
+from report.terms.period import ONE_DAY, Period
+from report.terms.zone import DAY_US, HOUR_US, Stretch, local_time, midnight, stretches, utc_date
+
+Interval = Literal["hour", "day", "week", "month"]
+
+DAYS_PER_BUCKET = {"hour": 1 / 24, "day": 1, "week": 7, "month": 28}
+
+
+def count_at_most(interval: Interval, first: date, last: date) -> float:
+    return ((last - first).days + 1) / DAYS_PER_BUCKET[interval]
+
+
+def buckets(interval: Interval, period: Period) -> Iterator[tuple[int, str]]:
+    """Key and start of every bucket that has days of the period, oldest first; both ends are known.
+
+    The start is RFC 3339, with the offset that the zone had then.
+    """
+    assert period.first and period.last
+    first = first_day(interval, period.first)
+    over = stretches(period.zone, midnight(first) - DAY_US, midnight(period.last) + 2 * DAY_US)
+    found = (
+        _hours(period, over) if interval == "hour" else _days(interval, first, period.last, over)
+    )
+    for key, start in found:
+        yield key, local_time(period.zone, start).isoformat()
+
+
+def date_of(interval: Interval, key: int, zone: str) -> date:
+    """The local date on which a bucket starts."""
+    return local_time(zone, key).date() if interval == "hour" else utc_date(key)
+
+
+def key_of(interval: Interval, day: date) -> int:
+    """The key of the bucket that has this local date. Not for hours."""
+    return midnight(first_day(interval, day))
+
+
+def first_day(interval: Interval, day: date) -> date:
+    """The first day of the bucket that has this day. Weeks are those of ISO 8601."""
+    if interval == "week":
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if interval == "month" else day
+
+
+def _days(
+    interval: Interval, first: date, last: date, over: Sequence[Stretch]
+) -> Iterator[tuple[int, int]]:
+    day = first
+    while day <= last:
+        key = midnight(day)
+        start, offset = _first_instant(key, over)
+        if interval != "day" or start + offset < key + DAY_US:  # else its zone left the day out
+            yield key, start
+        day = _next(interval, day)
+
+
+def _next(interval: Interval, day: date) -> date:
+    if interval == "month":
+        return (day + timedelta(days=31)).replace(day=1)
+    return day + (timedelta(days=7) if interval == "week" else ONE_DAY)
+
+
+def _first_instant(shown: int, over: Sequence[Stretch]) -> tuple[int, int]:
+    """The first instant at which the clock shows this local time or a later one, and its offset."""
+    for stretch in over:
+        start = max(stretch.start, shown - stretch.offset)
+        if start < stretch.end:
+            return start, stretch.offset
+    raise AssertionError("the stretches end before the period does")
+
+
+def _hours(period: Period, over: Sequence[Stretch]) -> Iterator[tuple[int, int]]:
+    for stretch in over:
+        for start, end in period.intervals([stretch]):
+            key = (start + stretch.offset) // HOUR_US * HOUR_US - stretch.offset
+            while key < end:
+                yield key, max(key, start)
+                key += HOUR_US
