@@ -5,13 +5,19 @@
 A line is the event serialised anew, never the client's bytes, so it is valid UTF-8 JSON by
 construction. Timestamps are RFC 3339 in UTC ("Z"), with no fraction or six digits of it.
 The compactor and the report read lines back with `decode_line`.
+
+A column is declared once, as a field of Event: its type and limits, and by `Kept` what it is to
+the lake. COLUMNS has them all; the check of the spool, the Parquet schema, its encodings, exports
+and the column lists of SQL follow from it.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -33,25 +39,74 @@ Identify = Callable[[str], str]  # site_id → user_id
 Value = Annotated[str, Meta(max_length=1_024)] | int | float | bool | None
 
 
-class Event(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One event as a client sends it. Fields are only ever added, always with a default; never
-    renamed or retyped: segments written years ago still load (tests/golden)."""
+class Role(StrEnum):
+    """What a column holds: it decides how it is checked, encoded and looked for."""
 
-    site_id: Annotated[str, Meta(min_length=1, max_length=64)]
-    event_type: Annotated[str, Meta(min_length=1, max_length=64)]
-    path: Annotated[str, Meta(min_length=1, max_length=2_048)] | None = None
-    user_id: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
-    timestamp: Annotated[datetime, Meta(tz=True)] | None = None
-    event_id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
-    referrer: Annotated[str, Meta(max_length=2_048)] | None = None
-    props: Annotated[dict[Key, Value], Meta(max_length=32)] | None = None
+    CODE = "code"  # text of few values: codes all the way to the file, and a file is pruned by it
+    TEXT = "text"
+    RANDOM = "random"  # text of which hardly two are alike: compression finds little in it
+    NUMBER = "number"  # whole, 64 bits
+    INSTANT = "instant"  # to the microsecond; a file is pruned by it
+    OBJECT = "object"  # JSON, kept as its text
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How the lake keeps a field, and the first format of the lake that has it."""
+
+    role: Role
+    since: int = 1
+
+
+class Event(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One event as a client sends it. Fields are only ever added, always with a default and the
+    next format's number; never renamed or retyped: segments written years ago still load, and
+    parts written years ago are read beside new ones (tests/golden)."""
+
+    site_id: Annotated[str, Meta(min_length=1, max_length=64), Kept(Role.CODE)]
+    event_type: Annotated[str, Meta(min_length=1, max_length=64), Kept(Role.CODE)]
+    path: Annotated[str, Meta(min_length=1, max_length=2_048), Kept(Role.TEXT)] | None = None
+    user_id: Annotated[str, Meta(min_length=1, max_length=128), Kept(Role.RANDOM)] | None = None
+    timestamp: Annotated[datetime, Meta(tz=True), Kept(Role.INSTANT)] | None = None
+    event_id: Annotated[str, Meta(min_length=1, max_length=64), Kept(Role.RANDOM)] | None = None
+    referrer: Annotated[str, Meta(max_length=2_048), Kept(Role.TEXT)] | None = None
+    props: Annotated[dict[Key, Value], Meta(max_length=32), Kept(Role.OBJECT)] | None = None
 
 
 class StoredEvent(Event, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One event as a spool line holds it: it always has a time, and the time of receipt."""
 
-    timestamp: Annotated[datetime, Meta(tz=True)]
-    received_at: Annotated[datetime, Meta(tz=True)]
+    timestamp: Annotated[datetime, Meta(tz=True), Kept(Role.INSTANT)]
+    received_at: Annotated[datetime, Meta(tz=True), Kept(Role.INSTANT)]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A field of StoredEvent, as those need it who keep it."""
+
+    name: str
+    role: Role
+    since: int  # the first format of the lake that has it
+    required: bool  # no row is without it
+    shortest: int = 0  # of a text, in characters
+    longest: int = 0
+
+    @property
+    def is_text(self) -> bool:
+        return self.role in (Role.CODE, Role.TEXT, Role.RANDOM)
+
+
+def _columns() -> Iterator[Column]:
+    hints = get_type_hints(StoredEvent, include_extras=True)
+    for name in dict.fromkeys((*Event.__struct_fields__, *StoredEvent.__struct_fields__)):
+        required = get_origin(hints[name]) is Annotated  # and not `Annotated[…] | None`
+        declared = hints[name] if required else get_args(hints[name])[0]
+        _, meta, kept = get_args(declared)
+        limits = (meta.min_length or 0, meta.max_length or 0)
+        yield Column(name, kept.role, kept.since, required, *limits)
+
+
+COLUMNS = tuple(sorted(_columns(), key=lambda column: column.since))  # new ones come last
 
 
 class Receipt:
@@ -80,7 +135,7 @@ _encode = _encoder.encode
 _decode = msgspec.json.Decoder(Event).decode
 _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_TEXT_FIELDS = ("site_id", "event_type", "path", "user_id", "event_id", "referrer")
+_TEXT_FIELDS = tuple(column.name for column in COLUMNS if column.is_text)
 
 decode_line = msgspec.json.Decoder(StoredEvent).decode
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from compactor.lake.format import PART_NAME, SCHEMA, Footer, Lake, Part
+from compactor.lake.columns import READ, names_in
+from compactor.lake.format import PART_NAME, Footer, Lake, Part
 from compactor.lake.merge import PartReader
 from compactor.lake.writer import SORTED_BY
 from compactor.segments.quarantine import Quarantine, lines_in
@@ -109,9 +110,9 @@ class Verification:
 def _check_rows(path: Path, day: date, footer: Footer) -> Iterator[str]:
     """Reads every page, which checks its checksum."""
     rows = 0
-    last = SCHEMA.empty_table().select(SORTED_BY)
+    last = READ.empty_table().select(SORTED_BY)
     with PartReader(path) as reader:
-        if reader.columns != SCHEMA.names:
+        if reader.columns != names_in(footer.version):
             yield f"its columns are {', '.join(reader.columns)}"
             return
         for batch in reader.batches():

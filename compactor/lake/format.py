@@ -3,7 +3,7 @@
     data/lake/events/  := ("date=" YYYY-MM-DD "/" part)*    by the UTC date of `timestamp`
     part               := created_ms "-" compactor "-" seq ".parquet"
                           13 digits     8 hex         6 digits
-    columns            := see SCHEMA; `date` stands in the folder's name alone
+    columns            := see columns.SCHEMA; `date` stands in the folder's name alone
     rows               := sorted by site_id, timestamp
     footer             := key "footfall": JSON of Footer
 
@@ -29,32 +29,14 @@ from datetime import date
 from pathlib import Path
 
 import msgspec
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingest.event import StoredEvent
+from compactor.lake.columns import FORMAT_VERSION
 
 FOOTER_KEY = b"footfall"
-FORMAT_VERSION = 1
-INSTANT = pa.timestamp("us", tz="UTC")
-
-SCHEMA = pa.schema(
-    [
-        pa.field("site_id", pa.string(), nullable=False),
-        pa.field("event_type", pa.string(), nullable=False),
-        pa.field("path", pa.string()),
-        pa.field("user_id", pa.string()),
-        pa.field("timestamp", INSTANT, nullable=False),
-        pa.field("event_id", pa.string()),
-        pa.field("referrer", pa.string()),
-        pa.field("props", pa.string()),  # JSON text
-        pa.field("received_at", INSTANT, nullable=False),
-    ]
-)
 
 PART_NAME = re.compile(r"(\d{13})-([0-9a-f]{8})-(\d{6})\.parquet", re.ASCII)
 _FOLDER = re.compile(r"date=(\d{4}-\d{2}-\d{2})", re.ASCII)
-encode_props = msgspec.json.Encoder().encode
 
 
 class Counts(msgspec.Struct, frozen=True, array_like=True):
@@ -202,16 +184,3 @@ class PartNames:
     def __call__(self) -> str:
         self._seq += 1
         return f"{int(self._clock() * 1000):013d}-{self._compactor}-{self._seq:06d}.parquet"
-
-
-def to_table(events: Sequence[StoredEvent]) -> pa.Table:
-    """The rows of SCHEMA for events, in their order."""
-
-    def column(name: str) -> pa.Array:
-        return pa.array([getattr(event, name) for event in events], SCHEMA.field(name).type)
-
-    columns = {name: column(name) for name in SCHEMA.names if name != "props"}
-    columns["props"] = pa.array(
-        [None if e.props is None else encode_props(e.props).decode() for e in events], pa.string()
-    )
-    return pa.table(columns).select(SCHEMA.names).cast(SCHEMA)

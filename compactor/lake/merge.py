@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from compactor.lake.format import SCHEMA
+from compactor.lake.columns import READ, SCHEMA
 from compactor.lake.writer import (
     CODED,
     ROW_GROUP_ROWS,
@@ -35,7 +35,7 @@ class PartReader:
         self.num_rows: int = self._file.metadata.num_rows
         self.columns: list[str] = self._file.schema_arrow.names
         self._batches = self.batches()
-        self._rest = self._file.schema_arrow.empty_table()
+        self._rest = READ.empty_table()
 
     def __enter__(self) -> "PartReader":
         return self
@@ -50,13 +50,13 @@ class PartReader:
         for batch in self._file.iter_batches(
             BATCH_ROWS,
             [n for n in range(self._file.num_row_groups) if self._may_have(n, site_id)],
-            columns=list(columns),
+            columns=[name for name in columns if name in self.columns],
             use_threads=False,
         ):
-            yield pa.Table.from_batches([batch])
+            yield _as_now(batch, columns)
 
     def _may_have(self, group: int, site_id: str | None) -> bool:
-        column = self._file.metadata.row_group(group).column(SCHEMA.get_field_index("site_id"))
+        column = self._file.metadata.row_group(group).column(self.columns.index("site_id"))
         statistics = column.statistics
         if site_id is None or statistics is None or not statistics.has_min_max:
             return True
@@ -72,11 +72,22 @@ class PartReader:
         return rows.slice(0, count)
 
 
+def _as_now(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.Table:
+    """With null in the columns that an older part has not."""
+    fields = [READ.field(name) for name in columns]
+    present = batch.schema.names
+    arrays = [
+        batch[field.name] if field.name in present else pa.nulls(batch.num_rows, field.type)
+        for field in fields
+    ]
+    return pa.table(arrays, schema=pa.schema(fields))
+
+
 def merge(readers: Sequence[PartReader], check: Callable[[], None]) -> Iterator[pa.Table]:
     """All rows, sorted, a row group at a time. `check` is called between them and may raise."""
     keys = pa.concat_tables(
         [batch for reader in readers for batch in reader.batches(SORTED_BY)]
-        or [SCHEMA.empty_table().select(SORTED_BY)]
+        or [READ.empty_table().select(SORTED_BY)]
     )
     order = sort_order(prepare_columns(keys))
     del keys
@@ -110,5 +121,6 @@ def sample_of(path: Path) -> pa.Table:
     with pq.ParquetFile(path, read_dictionary=list(CODED)) as file:
         groups = file.metadata.num_row_groups
         if not groups:
-            return prepare_columns(SCHEMA.empty_table())
-        return prepare_columns(file.read_row_group(groups // 2).slice(0, SAMPLE_ROWS))
+            return READ.empty_table()
+        rows = file.read_row_group(groups // 2).slice(0, SAMPLE_ROWS).combine_chunks()
+        return prepare_columns(_as_now(rows.to_batches()[0], READ.names))

@@ -11,16 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from compactor.lake.format import FOOTER_KEY, SCHEMA, Footer
+from compactor.lake.columns import FORMAT_VERSION, SCHEMA, names_of
+from compactor.lake.format import FOOTER_KEY, Footer
+from ingest.event import Role
 
 ROW_GROUP_ROWS = 122_880
 SAMPLE_ROWS = 16_384
 SORTED_BY = ("site_id", "timestamp")
 
-CODED = ("site_id", "event_type")  # few values: dictionary codes all the way to the file
-_RANDOM = ("user_id", "event_id")
-_TEXTS = ("path", "user_id", "event_id", "referrer", "props")
-_PRUNED_BY = ["site_id", "event_type", "timestamp", "received_at"]
+CODED = names_of(Role.CODE)
+_RANDOM = names_of(Role.RANDOM)
+_TEXTS = names_of(Role.TEXT, Role.RANDOM, Role.OBJECT)
+_TIMES = names_of(Role.INSTANT)
 
 
 def prepare_columns(table: pa.Table) -> pa.Table:
@@ -84,7 +86,7 @@ def write_part(
         compression_level={name: 1 if name in _RANDOM else 3 for name in SCHEMA.names},
         use_dictionary=[name for name in SCHEMA.names if name not in delta],
         column_encoding=delta,
-        write_statistics=_PRUNED_BY,
+        write_statistics=[*CODED, *_TIMES],
         write_page_checksum=True,
         store_schema=False,
         sorting_columns=[pq.SortingColumn(SCHEMA.get_field_index(name)) for name in SORTED_BY],
@@ -92,12 +94,14 @@ def write_part(
         for group in groups:
             columns = [group[name] for name in SCHEMA.names]
             writer.write_table(pa.table(columns, schema=schema), row_group_size=ROW_GROUP_ROWS)
+        # whatever was said of the rows before: as they are written now, they are of this format
+        footer = msgspec.structs.replace(footer, version=FORMAT_VERSION)
         writer.add_key_value_metadata({FOOTER_KEY: msgspec.json.encode(footer)})
 
 
 def _delta_encodings(sample: pa.Table) -> dict[str, str]:
     """The columns that are smaller without a dictionary: times, and texts that rarely repeat."""
-    encodings = {"timestamp": "DELTA_BINARY_PACKED", "received_at": "DELTA_BINARY_PACKED"}
+    encodings = dict.fromkeys(_TIMES, "DELTA_BINARY_PACKED")
     for name in _TEXTS:
         values = sample[name].drop_null()
         if len(pc.unique(values)) > len(values) / 2:

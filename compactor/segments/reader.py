@@ -18,23 +18,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from compactor.lake.format import INSTANT, SCHEMA, encode_props, to_table
-from ingest.event import StoredEvent, decode_line
+from compactor.lake.columns import INSTANT, SCHEMA, encode_object, names_of, to_table
+from ingest.event import COLUMNS, Role, StoredEvent, decode_line
 
 OBJECT_BYTES_MAX = 16 * 1024 * 1024
 PIECE_BYTES = 256 * 1024
-_TIMES = ("timestamp", "received_at")
-_TEXTS = ("site_id", "event_type", "path", "user_id", "event_id", "referrer")
+_TEXTS = [column for column in COLUMNS if column.is_text]
+_NUMBERS, _TIMES, _OBJECTS = map(names_of, (Role.NUMBER, Role.INSTANT, Role.OBJECT))
 _YEAR_1_US = -62_135_596_800_000_000  # the earliest that ingest.event can hold
-_LENGTHS = {  # in characters, as in ingest.event
-    "site_id": (1, 64),
-    "event_type": (1, 64),
-    "path": (1, 2_048),
-    "user_id": (1, 128),
-    "event_id": (1, 64),
-    "referrer": (0, 2_048),
-}
-_decode_props = msgspec.json.Decoder(get_type_hints(StoredEvent, None, None, True)["props"]).decode
+_HINTS = get_type_hints(StoredEvent, include_extras=True)
+_DECODE_OBJECT = {name: msgspec.json.Decoder(_HINTS[name]).decode for name in _OBJECTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +126,12 @@ def _read_at_once(database: duckdb.DuckDBPyConnection, paths: Sequence[Path]) ->
     table = _parse(database, paths)
     if table.num_rows != sum(text.lines for text in texts):
         raise _Suspicious
-    table = _with_props(table)
+    for name in _OBJECTS:
+        table = _with_objects(table, name)
     _check_lengths(table)
     _check_bytes(table, texts)
     return Rows(
-        _with_times(table).cast(SCHEMA),
+        _with_numbers(_with_times(table)).cast(SCHEMA),
         _chunks([_constant(n, text.lines) for n, text in enumerate(texts)]),
         _chunks([pa.array(np.arange(1, text.lines + 1, dtype=np.int32)) for text in texts]),
     )
@@ -168,7 +162,7 @@ def _measure(path: Path) -> _Text:
 
 
 def _parse(database: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> pa.Table:
-    columns = dict.fromkeys(SCHEMA.names, "VARCHAR") | {"props": "JSON"}
+    columns = dict.fromkeys(SCHEMA.names, "VARCHAR") | dict.fromkeys(_OBJECTS, "JSON")
     named = ", ".join(f"{name}: '{kind}'" for name, kind in columns.items())
     # sql(), not execute(): the latter copies all rows once more on their way to Arrow
     rows = database.sql(
@@ -204,14 +198,27 @@ def _with_times(table: pa.Table) -> pa.Table:
     return table
 
 
-def _with_props(table: pa.Table) -> pa.Table:
+def _with_numbers(table: pa.Table) -> pa.Table:
+    """Whole numbers as ingest writes them, and no other spelling of them."""
+    for name in _NUMBERS:
+        try:
+            numbers = table[name].cast(pa.int64())
+        except pa.ArrowInvalid as error:
+            raise _Suspicious from error
+        if not _all(pc.equal(numbers.cast(pa.string()), table[name])):
+            raise _Suspicious
+        table = table.set_column(table.schema.get_field_index(name), name, numbers)
+    return table
+
+
+def _with_objects(table: pa.Table, name: str) -> pa.Table:
     """Flat objects, spelled as ingest spells them: DuckDB writes some numbers otherwise."""
-    coded = pc.dictionary_encode(table["props"]).unify_dictionaries()
+    coded = pc.dictionary_encode(table[name]).unify_dictionaries()
     if not coded.num_chunks:
         return table
     texts = coded.chunk(0).dictionary.to_pylist()
     try:
-        spelled = [None if text is None else _spell(text) for text in texts]
+        spelled = [None if text is None else _spell(name, text) for text in texts]
     except ValueError as error:
         raise _Suspicious from error
     if spelled == texts:
@@ -219,24 +226,24 @@ def _with_props(table: pa.Table) -> pa.Table:
     spelled_array = pa.array(spelled, pa.string())
     chunks = [spelled_array.take(chunk.indices) for chunk in coded.chunks]
     column = pa.chunked_array(chunks, pa.string())
-    return table.set_column(table.schema.get_field_index("props"), "props", column)
+    return table.set_column(table.schema.get_field_index(name), name, column)
 
 
-def _spell(props: str) -> str:
-    if not props.startswith("{"):
-        raise ValueError("props is not an object")
-    return encode_props(_decode_props(props)).decode()
+def _spell(name: str, text: str) -> str:
+    if not text.startswith("{"):
+        raise ValueError(f"{name} is not an object")
+    return encode_object(_DECODE_OBJECT[name](text)).decode()
 
 
 def _check_lengths(table: pa.Table) -> None:
-    for name, (shortest, longest) in _LENGTHS.items():
-        bounds = pc.min_max(pc.binary_length(table[name]))
-        least, most = (value.as_py() for value in bounds.values())
+    for column in _TEXTS:
+        texts = table[column.name]
+        least, most = (each.as_py() for each in pc.min_max(pc.binary_length(texts)).values())
         if least is None:
             continue
-        if least < shortest:
+        if least < column.shortest:
             raise _Suspicious
-        if most > longest and pc.max(pc.utf8_length(table[name])).as_py() > longest:
+        if most > column.longest and pc.max(pc.utf8_length(texts)).as_py() > column.longest:
             raise _Suspicious
 
 
@@ -259,19 +266,22 @@ def _as_written(table: pa.Table) -> tuple[int, int]:
     rows: int = table.num_rows
     size = rows * (len("{}\n") - 1)  # the first member has no comma before it
     quotes = 0
-    for name in (*_TEXTS, *_TIMES):
+    for name in SCHEMA.names:
         present = _present(table[name])
-        size += present * len(f',"{name}":""') + _length(table[name])
-        quotes += present * 4
-    size += _present(table["props"]) * len(',"props":') + _length(table["props"])
-    quotes += _present(table["props"]) * 2 + _sum(pc.count_substring(table["props"], '"'))
+        size += present * len(f',"{name}":') + _length(table[name])
+        quotes += present * 2
+        if name in _OBJECTS:
+            quotes += _sum(pc.count_substring(table[name], '"'))
+        elif name not in _NUMBERS:
+            size += present * 2
+            quotes += present * 2
     return size, quotes
 
 
 def _escapes(table: pa.Table) -> tuple[int, int]:
     """What JSON's escapes add; ingest takes no control characters here, so two are left."""
-    quotes = sum(_sum(pc.count_substring(table[name], '"')) for name in _TEXTS)
-    slashes = sum(_sum(pc.count_substring(table[name], "\\")) for name in _TEXTS)
+    quotes = sum(_sum(pc.count_substring(table[text.name], '"')) for text in _TEXTS)
+    slashes = sum(_sum(pc.count_substring(table[text.name], "\\")) for text in _TEXTS)
     return quotes + slashes, quotes
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from compactor.lake.format import SCHEMA
+from compactor.lake.columns import SCHEMA
 from report.snapshot.relation import events
 from report.snapshot.snapshot import Snapshot
 from report.terms.period import Dates

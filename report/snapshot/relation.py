@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from compactor.lake.columns import SCHEMA
 from compactor.lake.format import Part
 from report.snapshot.segment_rows import SPILL_SCHEMA
 from report.snapshot.snapshot import Snapshot
@@ -48,7 +49,7 @@ SPILLED = """
             SELECT unnest($covered_segments::VARCHAR[]), unnest($covered_dates::DATE[])
         )
 """
-COLUMNS = 'site_id, event_type, path, user_id, "timestamp", event_id, referrer, props, received_at'
+COLUMNS = ", ".join('"timestamp"' if name == "timestamp" else name for name in SCHEMA.names)
 NOTHING = "(FROM live LIMIT 0)"
 OF_SITE = "site_id = $site"
 HOST = r"""nullif(lower(regexp_extract(

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from compactor.lake.format import SCHEMA, to_table
+from compactor.lake.columns import SCHEMA, to_table
 from ingest.event import StoredEvent
 
 LIVE_SCHEMA = SCHEMA.append(pa.field("date", pa.date32())).append(pa.field("line", pa.int32()))

@@ -13,7 +13,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from compactor.lake.format import SCHEMA, Lake, Part
+from compactor.lake.columns import SCHEMA
+from compactor.lake.format import Lake, Part
 from report.snapshot.snapshot import Snapshot
 
 SITE_ROWS_MAX = 100_000

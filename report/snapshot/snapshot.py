@@ -10,7 +10,8 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from compactor.lake.format import SCHEMA, Footer, Lake, Part
+from compactor.lake.columns import SCHEMA
+from compactor.lake.format import Footer, Lake, Part
 from report.snapshot.lake_listing import Found, Parts
 from report.snapshot.pinned import Pinned
 from report.snapshot.segment_rows import SPILL_SCHEMA, Spilled, Waiting

@@ -9,8 +9,9 @@ from pathlib import Path
 import duckdb
 from tqdm import tqdm
 
+from compactor.lake.columns import SCHEMA
 from compactor.lake.disk import Disk
-from compactor.lake.format import SCHEMA, Counts, Footer, Lake, Part, PartNames
+from compactor.lake.format import Counts, Footer, Lake, Part, PartNames
 from compactor.lake.publish import prepare, publish
 from compactor.lake.writer import gather, prepare_columns, sample_of, sort_order, write_part
 from ingest.segment import SegmentName
