@@ -33,9 +33,9 @@ def free_port() -> int:
 
 
 class Stage:
-    """One process of the product: `python -m <stage>`."""
+    """One process of the product: `python -m <stage>`, of the code in the folder `code`."""
 
-    def __init__(self, name: str, data_dir: Path, **settings: object) -> None:
+    def __init__(self, name: str, data_dir: Path, code: Path = PROJECT, **settings: object) -> None:
         self.name = name
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -47,7 +47,7 @@ class Stage:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", name],
-                cwd=PROJECT,
+                cwd=code,
                 env=self.environment,
                 stdout=log,
                 stderr=log,
@@ -86,17 +86,23 @@ def clean_environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith(prefixes)}
 
 
-def compact_once(data_dir: Path) -> str:
+def compact_once(data_dir: Path, code: Path = PROJECT) -> str:
     """`python -m compactor --once`; returns its log."""
+    return compactor("--once", data_dir=data_dir, code=code)
+
+
+def compactor(*arguments: str, data_dir: Path, code: Path = PROJECT) -> str:
+    """`python -m compactor …`; returns what it said."""
     done = subprocess.run(
-        [sys.executable, "-m", "compactor", "--once"],
-        cwd=PROJECT,
+        [sys.executable, "-m", "compactor", *arguments],
+        cwd=code,
         env=clean_environment() | {"DATA_DIR": str(data_dir)},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stderr
+    assert done.returncode == 0, done.stdout
+    return done.stdout
 
 
 @contextmanager
