@@ -7,16 +7,18 @@ from math import inf
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from compactor.lake.format import Part
 from report.problem import Code, Problem
-from report.questions.answers import Bucket, TopPath, Value
+from report.questions.answers import Bucket, Site, TopPath, Value
 from report.snapshot.relation import divided, events, value_of
 from report.snapshot.snapshot import Snapshot
 from report.terms.buckets import Interval, buckets, count_at_most, date_of, key_of
 from report.terms.period import Period
-from report.terms.selection import Breakdown, Selection, Stats, Timeseries
-from report.terms.zone import HOUR_US, Stretch
+from report.terms.selection import Breakdown, Selection, Sites, Stats, Timeseries
+from report.terms.zone import HOUR_US, Stretch, instant, to_datetime
 
 BUCKETS_MAX = 10_000
 BUCKETS_APART_MAX = 60  # each takes 0.7 ms to plan
@@ -170,6 +172,19 @@ def breakdown(cursor: Cursor, snapshot: Snapshot, asked: Breakdown) -> Counts:
     with events(snapshot, asked).on(cursor) as ask:
         [(total, rows)] = ask(query, limit=asked.limit, offset=asked.offset, **pointer)
     return {"total": total, "rows": [Value(**row) for row in rows or []]}
+
+
+def sites(counted: pa.Table, asked: Sites) -> tuple[int, list[Site]]:
+    """How many sites there are, and some of them, those with most events first."""
+    if asked.site_id:
+        counted = counted.filter(pc.equal(counted["site_id"], asked.site_id))
+    order = [("events", "descending"), ("site_id", "ascending")]
+    page = counted.sort_by(order).slice(asked.offset, asked.limit)
+    return counted.num_rows, [_site(**row) for row in page.to_pylist()]
+
+
+def _site(site_id: str, events: int, first: int, last: int) -> Site:
+    return Site(site_id, events, instant(to_datetime(first)), instant(to_datetime(last)))
 
 
 def live(
