@@ -73,6 +73,17 @@ def test_live_counts_the_last_five_minutes(folder, client):
     assert (told["views"], told["users"]) == (1, 1)
 
 
+def test_one_site_alone_can_be_asked_for_and_another_one_does_not_change_its_answer(folder, client):
+    folder.holds(event(), event(), event(site_id="shop"), where="open")
+    told = client.get("/sites?site_id=shop")
+    assert [(row["site_id"], row["events"]) for row in told.json()["rows"]] == [("shop", 1)]
+    assert told.json()["total"] == 1
+    assert figures(client, "/sites", site_id="nobody")["rows"] == []
+    folder.holds(event(), where="open")
+    tag = told.headers["etag"]
+    assert client.get("/sites?site_id=shop", headers={"if-none-match": tag}).status_code == 304
+
+
 TABLES = ["/stats?", "/stats/timeseries?", "/stats/breakdown?by=path&", "/sites?", "/ledger?"]
 
 
