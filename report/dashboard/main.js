@@ -19,7 +19,8 @@ const SITES_MAX = 1000;
 const $ = (id) => document.getElementById(id);
 
 let state = read();
-let sites = [];
+let sites = []; // those that one can choose from
+let site; // the row of /sites of the one that is shown; undefined when it has no events
 let shown = span(state); // what the figures are of
 let limits = {}; // rows of each table that was asked for more
 let asking = new AbortController();
@@ -97,26 +98,29 @@ async function ask(signal, quietly) {
   const listing = askSites(signal);
   if (!state.site_id || state.range == "all") await listing; // which tells the site and its age
   const [figures] = await Promise.all([state.site_id && askReport(signal), listing]);
-  notice.showWelcome(!site(), state.site_id, sites);
-  if (!site()) return;
-  notice.showNothing(figures.total_views, state, site());
+  notice.showWelcome(!site, state.site_id, sites);
+  if (!site) return;
+  notice.showNothing(figures.total_views, state, site);
   if (!quietly) announce(figures);
 }
 
-const site = () => sites.find((site) => site.site_id == state.site_id);
-
 async function askSites(signal) {
-  sites = (await get("sites", {limit: SITES_MAX}, signal)).rows;
+  const {rows, total} = await get("sites", {limit: SITES_MAX}, signal);
+  sites = rows;
   if (!state.site_id && sites.length) {
     state.site_id = sites[0].site_id; // the one with most events
     write(state, {replace: true});
   }
   choose.showChoice(state, sites);
+  const {site_id} = state;
+  site = rows.find((row) => row.site_id == site_id);
+  // the list ends somewhere, and what is shown may lie behind its end
+  if (!site && total > rows.length) [site] = (await get("sites", {site_id}, signal)).rows;
 }
 
 // What is at the top of the page comes first: all at once would make it wait for the rest.
 async function askReport(signal) {
-  shown = span(state, site());
+  shown = span(state, site);
   const [figures] = await Promise.all([askFigures(signal), askChart(signal), askLive(signal)]);
   await Promise.all([
     askBefore(figures, signal),

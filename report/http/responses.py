@@ -13,8 +13,10 @@ from report.problem import RETRY_AFTER_S, Problem
 from report.questions import answers
 
 JSON = "application/json"
+JSON_RANGES = (JSON, "application/*", "*/*")  # the most specific one counts
 CSV = "text/csv; charset=utf-8"
-FORMAT = b"1"  # changes when the same figures are told differently
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # how a formula begins, for one spreadsheet or other
+FORMAT = b"2"  # changes when the same figures are told differently
 TABLES: dict[type[msgspec.Struct], tuple[str, type[msgspec.Struct]]] = {
     answers.Stats: ("top_paths", answers.TopPath),
     answers.Timeseries: ("rows", answers.Bucket),
@@ -33,12 +35,17 @@ def to_body(told: msgspec.Struct, media_type: str) -> bytes:
 
 
 def _to_csv(columns: tuple[str, ...], rows: list[dict[str, object]]) -> bytes:
-    """RFC 4180; null is an empty field."""
+    """RFC 4180; null is an empty field, and no text is a formula."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(columns)
-    writer.writerows([row[name] for name in columns] for row in rows)
+    writer.writerows([_no_formula(row[name]) for name in columns] for row in rows)
     return text.getvalue().encode()
+
+
+def _no_formula(value: object) -> object:
+    """Visitors' browsers choose these texts, and a spreadsheet would run them (OWASP)."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def media_type_for(headers: Headers, kind: type[msgspec.Struct]) -> str:
@@ -46,8 +53,9 @@ def media_type_for(headers: Headers, kind: type[msgspec.Struct]) -> str:
     if kind not in TABLES:
         return JSON
     liked = dict(map(_weight, ",".join(headers.getlist("accept")).split(",")))
-    weight = liked.get("text/csv", 0.0)
-    return CSV if weight > 0 and weight >= liked.get(JSON, 0.0) else JSON
+    csv_weight = liked.get("text/csv", 0.0)
+    json_weight = next((liked[each] for each in JSON_RANGES if each in liked), 0.0)
+    return CSV if csv_weight > 0 and csv_weight >= json_weight else JSON
 
 
 def _weight(media_range: str) -> tuple[str, float]:

@@ -13,6 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from compactor.lake.columns import SCHEMA
+from report.http.responses import FORMULA
 from report.snapshot.relation import events
 from report.snapshot.snapshot import Snapshot
 from report.terms.period import Dates
@@ -75,13 +76,25 @@ def _bytes_of(texts: pa.StringArray) -> bytes:
 
 
 def _csv(cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export) -> Iterator[bytes]:
-    instants = ", ".join(f"{_instant(name)} AS {name}" for name in _TIMES)
+    told = [f"{_instant(name)} AS {name}" for name in _TIMES]
+    told += [f"{_no_formula(field.name)} AS {field.name}" for field in SCHEMA if _is_text(field)]
+    query = f"SELECT * REPLACE ({', '.join(told)}) FROM events"
     yield (",".join(SCHEMA.names) + "\r\n").encode()
     options = pyarrow.csv.WriteOptions(include_header=False)
-    for batch in _batches(cursor, snapshot, asked, f"SELECT * REPLACE ({instants}) FROM events"):
+    for batch in _batches(cursor, snapshot, asked, query):
         sink = io.BytesIO()
         pyarrow.csv.write_csv(batch, sink, options)
         yield sink.getvalue()
+
+
+def _is_text(field: pa.Field) -> bool:
+    return bool(pa.types.is_string(field.type))
+
+
+def _no_formula(name: str) -> str:
+    """The SQL for a text that no spreadsheet runs, see report.http.responses."""
+    first = ", ".join(f"chr({ord(each)})" for each in FORMULA)
+    return f"if(left({name}, 1) IN ({first}), chr(39) || {name}, {name})"
 
 
 def _parquet(

@@ -89,10 +89,11 @@ async def sites(request: Request) -> Response:
     reports = request.state.reports
 
     def question(cursor: Cursor, snapshot: Snapshot) -> answers.Sites:
-        total, rows = reports.census.page(cursor, snapshot, asked.limit, asked.offset)
+        counted = reports.census.of_all(cursor, snapshot)
+        total, rows = query.sites(counted, asked)
         return answers.Sites(total=total, limit=asked.limit, offset=asked.offset, rows=rows)
 
-    return await of_snapshot(request, ALL, None, answers.Sites, question)
+    return await of_snapshot(request, ALL, asked.site_id or None, answers.Sites, question)
 
 
 async def ledger(request: Request) -> Response:

@@ -7,16 +7,18 @@ from math import inf
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from compactor.lake.format import Part
 from report.problem import Code, Problem
-from report.questions.answers import Bucket, TopPath, Value
+from report.questions.answers import Bucket, Site, TopPath, Value
 from report.snapshot.relation import divided, events, value_of
 from report.snapshot.snapshot import Snapshot
 from report.terms.buckets import Interval, buckets, count_at_most, date_of, key_of
 from report.terms.period import Period
-from report.terms.selection import Breakdown, Selection, Stats, Timeseries
-from report.terms.zone import Stretch
+from report.terms.selection import Breakdown, Selection, Sites, Stats, Timeseries
+from report.terms.zone import HOUR_US, Stretch, instant, to_datetime
 
 BUCKETS_MAX = 10_000
 BUCKETS_APART_MAX = 60  # each takes 0.7 ms to plan
@@ -129,19 +131,27 @@ def _closed(asked: Timeseries, found: dict[int, Any]) -> Period | None:
 
 def _key(interval: Interval, over: Sequence[Stretch]) -> str:
     """The SQL for a bucket's key, see report.terms.buckets. Has no text of a request in it."""
-    offset = _offset(over)
+    offset = _by_stretch(over, [each.offset for each in over])
     local = f"""make_timestamp(epoch_us("timestamp") + {offset})"""
     key = f"epoch_us(date_trunc('{interval}', {local}))"
-    return f"{key} - {offset}" if interval == "hour" else key
+    if interval != "hour":
+        return key
+    if all((each.start + each.offset) % HOUR_US == 0 for each in over[1:]):
+        return f"{key} - {offset}"
+    # An hour that a change cut short starts with the change. What `over` starts with is no change
+    starts = [over[0].start - HOUR_US, *(each.start for each in over[1:])]
+    return f"greatest({key} - {offset}, {_by_stretch(over, starts)})"
 
 
-def _offset(over: Sequence[Stretch]) -> str:
+def _by_stretch(over: Sequence[Stretch], values: Sequence[int]) -> str:
+    """The SQL for the value that belongs to the stretch of an event."""
     if len(over) < 2:
-        return str(over[0].offset) if over else "0"
+        return str(values[0]) if values else "0"
     cases = (
-        f"""WHEN epoch_us("timestamp") < {each.end} THEN {each.offset}""" for each in over[:-1]
+        f"""WHEN epoch_us("timestamp") < {each.end} THEN {value}"""
+        for each, value in zip(over[:-1], values, strict=False)
     )
-    return f"CASE {' '.join(cases)} ELSE {over[-1].offset} END"
+    return f"CASE {' '.join(cases)} ELSE {values[-1]} END"
 
 
 def refuse_too_many(interval: Interval, period: Period) -> None:
@@ -162,6 +172,19 @@ def breakdown(cursor: Cursor, snapshot: Snapshot, asked: Breakdown) -> Counts:
     with events(snapshot, asked).on(cursor) as ask:
         [(total, rows)] = ask(query, limit=asked.limit, offset=asked.offset, **pointer)
     return {"total": total, "rows": [Value(**row) for row in rows or []]}
+
+
+def sites(counted: pa.Table, asked: Sites) -> tuple[int, list[Site]]:
+    """How many sites there are, and some of them, those with most events first."""
+    if asked.site_id:
+        counted = counted.filter(pc.equal(counted["site_id"], asked.site_id))
+    order = [("events", "descending"), ("site_id", "ascending")]
+    page = counted.sort_by(order).slice(asked.offset, asked.limit)
+    return counted.num_rows, [_site(**row) for row in page.to_pylist()]
+
+
+def _site(site_id: str, events: int, first: int, last: int) -> Site:
+    return Site(site_id, events, instant(to_datetime(first)), instant(to_datetime(last)))
 
 
 def live(

@@ -14,7 +14,6 @@ import pyarrow as pa
 from compactor.lake.format import Part
 from report.snapshot.relation import waiting
 from report.snapshot.snapshot import Snapshot
-from report.terms.zone import instant, to_datetime
 
 PARTS_AT_ONCE = 64
 ENTRIES_MAX = 2_000_000  # a site in a part each; about 60 bytes
@@ -64,15 +63,6 @@ class Census:
             fresh = ask(FRESH)
         return _sum(cursor, [stored, _table(fresh)])
 
-    def page(
-        self, cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, limit: int, offset: int
-    ) -> tuple[int, list[dict[str, Any]]]:
-        """How many sites there are, and some of them, those with most events first."""
-        table = self.of_all(cursor, snapshot)
-        order = [("events", "descending"), ("site_id", "ascending")]
-        rows = table.sort_by(order).slice(offset, limit).to_pylist()
-        return table.num_rows, [_site(row) for row in rows]
-
     def _keep(self, new: dict[Part, pa.Table]) -> None:
         with self._lock:
             for part in new.keys() - self._counted.keys():
@@ -106,12 +96,3 @@ def _sum(cursor: duckdb.DuckDBPyConnection, tables: Sequence[pa.Table]) -> pa.Ta
         return cursor.sql(SUMMED).to_arrow_table()
     finally:
         cursor.unregister("counted")
-
-
-def _site(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "site_id": row["site_id"],
-        "events": row["events"],
-        "first_event": instant(to_datetime(row["first"])),
-        "last_event": instant(to_datetime(row["last"])),
-    }

@@ -1,7 +1,9 @@
 """The buckets of a time series: hours, days, weeks and months of a zone's calendar.
 
 A bucket's key is what DuckDB groups by: the local time at which it starts, in microseconds as if
-it were UTC. A clock that goes back shows an hour twice, so the key of an hour is its instant.
+it were UTC. A clock that goes back shows an hour twice, so the key of an hour is the instant at
+which it starts; and where a clock changes within an hour, the rest of it is one of its own, which
+starts with the change.
 """
 
 from collections.abc import Iterator, Sequence
@@ -82,7 +84,8 @@ def _first_instant(shown: int, over: Sequence[Stretch]) -> tuple[int, int]:
 def _hours(period: Period, over: Sequence[Stretch]) -> Iterator[tuple[int, int]]:
     for stretch in over:
         for start, end in period.intervals([stretch]):
-            key = (start + stretch.offset) // HOUR_US * HOUR_US - stretch.offset
-            while key < end:
-                yield key, max(key, start)
-                key += HOUR_US
+            hour = (start + stretch.offset) // HOUR_US * HOUR_US - stretch.offset
+            while hour < end:
+                key = max(hour, start)
+                yield key, key
+                hour += HOUR_US

@@ -113,6 +113,10 @@ class Live(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Sites(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    site_id: (
+        Annotated[str, Meta(min_length=1, max_length=64, description="This site alone.")]
+        | UnsetType
+    ) = UNSET
     limit: Annotated[int, Meta(ge=1, le=10_000, description="Rows, at most.")] = 1_000
     offset: Offset = 0
 

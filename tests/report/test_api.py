@@ -1,14 +1,20 @@
 """Every path of the report API: its answers, formats, errors and headers."""
 
 import csv
+import re
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from urllib.parse import unquote
 
+import msgspec
 import pytest
 
 from ingest.event import Receipt, to_line
+from tests.processes import PROJECT
 from tests.report.holding import NOW, Folder, asking, event, figures
+
+README = (PROJECT / "README.md").read_text()
+UNTAGGED = re.search(r"Answers that depend on the clock \((.*?)\) have none", README)[1]
 
 
 @pytest.fixture
@@ -67,6 +73,17 @@ def test_live_counts_the_last_five_minutes(folder, client):
     assert (told["views"], told["users"]) == (1, 1)
 
 
+def test_one_site_alone_can_be_asked_for_and_another_one_does_not_change_its_answer(folder, client):
+    folder.holds(event(), event(), event(site_id="shop"), where="open")
+    told = client.get("/sites?site_id=shop")
+    assert [(row["site_id"], row["events"]) for row in told.json()["rows"]] == [("shop", 1)]
+    assert told.json()["total"] == 1
+    assert figures(client, "/sites", site_id="nobody")["rows"] == []
+    folder.holds(event(), where="open")
+    tag = told.headers["etag"]
+    assert client.get("/sites?site_id=shop", headers={"if-none-match": tag}).status_code == 304
+
+
 TABLES = ["/stats?", "/stats/timeseries?", "/stats/breakdown?by=path&", "/sites?", "/ledger?"]
 
 
@@ -91,11 +108,39 @@ def test_a_table_is_csv_for_who_accepts_that(folder, client, path):
         ("application/json, text/csv;q=0.5", "application/json"),
         ("text/csv;q=0", "application/json"),
         ("text/csv;q=x", "application/json"),
+        ("text/csv, */*", "text/csv; charset=utf-8"),
+        ("text/csv;q=0.5, */*", "application/json"),
+        ("application/*, text/csv;q=0.9", "application/json"),
+        ("text/*", "application/json"),
     ],
 )
 def test_accept_chooses(client, accept, media_type):
     told = client.get("/sites", headers={"accept": accept})
     assert told.headers["content-type"] == media_type
+
+
+# What a spreadsheet would take for a formula, in a field that a visitor's browser sends
+FORMULAS = ['=HYPERLINK("http://x.example","Log in")', "+1", "-1", "@SUM(A1)", "＝1", "plain", "/="]
+
+
+@pytest.mark.parametrize(
+    "url", ["/stats?limit=9&", "/stats/breakdown?by=path&", "/export?format=csv&"]
+)
+def test_no_text_of_a_csv_is_a_formula(folder, client, url):
+    folder.holds(*(event(path=path) for path in FORMULAS))
+    told = client.get(f"{url}site_id=blog", headers={"accept": "text/csv"})
+    rows = csv.DictReader(StringIO(told.text))
+    name = "value" if "breakdown" in url else "path"
+    quoted = {path if path in ("plain", "/=") else "'" + path for path in FORMULAS}
+    assert {row[name] for row in rows} == quoted
+
+
+def test_other_formats_tell_every_text_as_it_is(folder, client):
+    folder.holds(*(event(path=path) for path in FORMULAS))
+    rows = figures(client, "/stats/breakdown", site_id="blog", by="path")["rows"]
+    assert {row["value"] for row in rows} == set(FORMULAS)
+    lines = client.get("/export?site_id=blog").content.splitlines()
+    assert {msgspec.json.decode(each)["path"] for each in lines} == set(FORMULAS)
 
 
 TAGGED = [
@@ -137,8 +182,21 @@ def test_head_is_get_without_a_body(client, url):
     assert head.headers["content-type"] == get.headers["content-type"]
 
 
-def test_an_export_is_what_ingest_took_and_takes_again(folder, client):
+def test_an_answer_has_an_etag_unless_it_depends_on_the_clock(client):
+    """Which ones do is said by the document; nothing that has none can be a 304."""
+    asked = {"site_id": "blog", "by": "path"}
+    for path, described in client.get("/openapi.json").json()["paths"].items():
+        names = {each["name"] for each in described["get"]["parameters"]}
+        parameters = {name: value for name, value in asked.items() if name in names}
+        told = client.get(path, params=parameters)
+        assert told.status_code == 200
+        depends_on_the_clock = "304" not in described["get"]["responses"]
+        assert ("etag" not in told.headers) == depends_on_the_clock
+        assert (told.headers["cache-control"] == "no-store") == depends_on_the_clock
+        assert f"`{path}`" in UNTAGGED if depends_on_the_clock else f"`{path}`" not in UNTAGGED
 
+
+def test_an_export_is_what_ingest_took_and_takes_again(folder, client):
     body = rb'{"site_id":"blog","event_type":"x","path":"/\"\u00e4","props":{"a":"\n"}}'
     line = to_line(body, Receipt(NOW))
     folder.segment([line])
@@ -146,6 +204,9 @@ def test_an_export_is_what_ingest_took_and_takes_again(folder, client):
     assert told.headers["content-type"] == "application/x-ndjson"
     assert told.headers["content-disposition"] == 'attachment; filename="events.ndjson"'
     assert told.content == line.replace(b":00Z", b":00.000000Z")
+    exported = msgspec.json.decode(told.content)
+    del exported["received_at"]  # which ingest says itself
+    assert to_line(msgspec.json.encode(exported), Receipt(NOW)) == line
 
 
 HOSTILE = [

@@ -11,6 +11,9 @@ from playwright.sync_api import expect
 
 from tests.browser import needs_chromium, open_browser
 from tests.processes import running
+from tests.report.holding import Folder
+from tests.report.holding import event as stored
+from tests.report.holding import line as stored_line
 
 pytestmark = needs_chromium
 
@@ -301,6 +304,26 @@ def test_a_site_that_is_not_there_yet_is_named(page):
     page.goto("/?site_id=elsewhere")
     expect(page.get_by_role("heading", name="No events of elsewhere yet")).to_be_visible()
     expect(page.locator("pre").first).to_contain_text('data-site="elsewhere"')
+
+
+def test_a_site_is_shown_however_many_others_have_more_events(world, tmp_path):
+    """The list of sites that one can choose from ends somewhere; the reports do not."""
+    folder = Folder(tmp_path)
+    busy = (f"busy-{n:04}" for n in range(1_100))
+    folder.segment(stored_line(stored(NOW, site_id=site)) for site in busy for _ in "12")
+    folder.holds(stored(NOW - timedelta(days=40), site_id="quiet", path="/old"), where="open")
+    with (
+        running("report", tmp_path) as report,
+        world.browser.new_context(base_url=report.url, timezone_id="UTC") as context,
+    ):
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.goto("/?site_id=quiet&range=all")
+        shows(page, visitors=0, views=1)
+        expect(page.get_by_role("heading", name="No events of quiet yet")).to_be_hidden()
+        assert page.get_by_label("Site").input_value() == "quiet"
+        page.get_by_label("Range").select_option("7 days")
+        expect(page.get_by_text("The last event was on")).to_be_visible()
 
 
 def test_when_the_api_does_not_answer_it_says_so_and_tries_again(page):
