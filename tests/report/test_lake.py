@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from compactor.lake.format import Lake
-from report.snapshot.lake_listing import Parts
 from report.snapshot import site_rows as hot
+from report.snapshot.lake_listing import Parts
 from report.snapshot.spool_tail import Live
 from report.terms.period import Dates
 from tests.processes import PROJECT, clean_environment
