@@ -69,12 +69,22 @@ def spool_folder(data_dir: str | Path) -> Path:
 
 
 def list_segments(spool: Path) -> list[SegmentName]:
-    """All segments of a spool folder, oldest first; none when the folder is not there yet."""
+    """All segments of a spool folder, oldest first; none when the folder is not there yet.
+
+    A large folder is read in several calls, and a segment that is closed between them may show
+    neither of its names, or both. It is closed once in its life: so of two listings one at least
+    shows it, and of two names the later one is meant. One that is released meanwhile, or closed
+    since, is listed under a name that has gone.
+    """
+    found: dict[str, SegmentName] = {}
     try:
-        names = os.listdir(spool)
+        names = os.listdir(spool) + os.listdir(spool)
     except FileNotFoundError:
         return []
-    return sorted(name for name in map(SegmentName.parse, names) if name)
+    for name in filter(None, map(SegmentName.parse, names)):
+        if name.state == CLOSED or name.id not in found:
+            found[name.id] = name
+    return sorted(found.values())
 
 
 def try_lock(fd: int, path: Path) -> bool:

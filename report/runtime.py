@@ -10,14 +10,14 @@ from report.engine.pool import Pool
 from report.engine.scratch import Scratch
 from report.questions.ledger import Ledger
 from report.settings import Settings
-from report.snapshot.lake_listing import Parts
-from report.snapshot.site_counts import Census
-from report.snapshot.site_rows import Hot
+from report.snapshot.lake_listing import LakeListing
+from report.snapshot.site_counts import SiteCounts
+from report.snapshot.site_rows import SiteRows
 from report.snapshot.snapshot import Snapshots
 from report.snapshot.spool_tail import Live
 from report.telemetry import Metrics
 
-HOT_BYTES_MAX = 64 << 20
+SITE_ROWS_BYTES_MAX = 64 << 20
 ANSWERS_BYTES_MAX = 32 << 20
 SNAPSHOTS_AT_ONCE = 8
 
@@ -30,18 +30,18 @@ class Reports:
         self.settings = settings
         self.scratch = Scratch(settings.data_folder)
         self.lake = Lake(settings.data_folder)
-        self.parts = Parts(self.lake)
+        self.listing = LakeListing(self.lake)
         self.live = Live(
             spool_folder(settings.data_folder), settings.live_bytes_max, self.scratch.folder
         )
-        self.snapshots = Snapshots(self.lake, self.live, self.parts)
+        self.snapshots = Snapshots(self.lake, self.live, self.listing)
         self.snapshot_places = CapacityLimiter(SNAPSHOTS_AT_ONCE)
         self.export_places = CapacityLimiter(settings.exports_max)
         self.database = connect(settings, self.scratch.folder)
         self.pool = Pool(settings, self.database)
-        self.census = Census()
-        self.ledger = Ledger(self.census)
-        self.hot = Hot(HOT_BYTES_MAX)
+        self.site_counts = SiteCounts()
+        self.ledger = Ledger(self.site_counts)
+        self.site_rows = SiteRows(SITE_ROWS_BYTES_MAX, self.listing)
         self.cache = Cache(ANSWERS_BYTES_MAX)
         self.metrics = Metrics(self.live, self.pool)
 

@@ -4,7 +4,8 @@ import fcntl
 import os
 import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -15,22 +16,34 @@ class Scratch:
         """Raises OSError when the data folder does not take files."""
         parent = data_dir / "tmp"
         parent.mkdir(mode=0o750, exist_ok=True)
-        for left in parent.glob("report-*"):
-            _remove_unless_held(left)
-        self.folder = Path(tempfile.mkdtemp(prefix="report-", dir=parent))
-        self._fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        # a folder has no lock yet when it is made: nobody else may look for dead ones then
+        with _locked(parent):
+            for left in parent.glob("report-*"):
+                with suppress(OSError), _locked(left, fcntl.LOCK_NB):  # or it is held, or gone
+                    shutil.rmtree(left, ignore_errors=True)
+            self.folder = Path(tempfile.mkdtemp(prefix="report-", dir=parent))
+            self._fd = _lock(self.folder)
 
     def close(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         os.close(self._fd)
 
 
-def _remove_unless_held(folder: Path) -> None:
-    with suppress(OSError):  # held, or removed by another that starts now
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
-        finally:
-            os.close(fd)
+@contextmanager
+def _locked(folder: Path, how: int = 0) -> Iterator[None]:
+    fd = _lock(folder, how)
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+def _lock(folder: Path, how: int = 0) -> int:
+    """An open descriptor that has the lock. With LOCK_NB it raises BlockingIOError."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | how)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd

@@ -89,7 +89,7 @@ async def sites(request: Request) -> Response:
     reports = request.state.reports
 
     def question(cursor: Cursor, snapshot: Snapshot) -> answers.Sites:
-        counted = reports.census.of_all(cursor, snapshot)
+        counted = reports.site_counts.of_all(cursor, snapshot)
         total, rows = query.sites(counted, asked)
         return answers.Sites(total=total, limit=asked.limit, offset=asked.offset, rows=rows)
 
@@ -122,7 +122,7 @@ async def ready(request: Request) -> Response:
     decode(request.scope["query_string"], Nothing)
     reports = request.state.reports
     await retried(lambda _: take(reports, ALL, ""))
-    foreign = sorted(reports.parts.foreign.items())[:FOREIGN_MAX]
+    foreign = sorted(reports.listing.foreign.items())[:FOREIGN_MAX]
     left_out = [answers.Foreign(file, reason) for file, reason in foreign]
     return of_this_moment(to_body(answers.Ready(status="ready", foreign=left_out), JSON), JSON)
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import duckdb
 
+from report.snapshot.listed_part import total
 from report.snapshot.relation import waiting
-from report.snapshot.site_counts import Census
+from report.snapshot.site_counts import SiteCounts
 from report.snapshot.snapshot import Snapshot
 
 Figures = dict[str, Any]
@@ -19,8 +20,8 @@ WAITING = """
 
 
 class Ledger:
-    def __init__(self, census: Census) -> None:
-        self._census = census
+    def __init__(self, site_counts: SiteCounts) -> None:
+        self._site_counts = site_counts
 
     def sums(self, cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, now_us: int) -> Figures:
         """Of a snapshot of all sites and dates.
@@ -28,24 +29,22 @@ class Ledger:
         `lake` is counted in the parts themselves; `balanced` says that it is what their footers
         say. A damaged line has no site, and is `spool` until its segment is compacted.
         """
-        held = self._census.of_parts(cursor, snapshot)
-        lake = dict(zip(held["site_id"].to_pylist(), held["events"].to_pylist(), strict=True))
+        held = self._site_counts.of_parts(cursor, snapshot)
+        lake, duplicates, erased = (
+            Counter(dict(zip(held["site_id"].to_pylist(), held[name].to_pylist(), strict=True)))
+            for name in ("events", "duplicates", "erased")
+        )
         with waiting(snapshot).on(cursor) as ask:
             rows = ask(WAITING)
         spool = {site: count for site, count, _ in rows}
-        footers = snapshot.footers
-        duplicates, erased = Counter[str](), Counter[str]()
-        for footer in footers:
-            duplicates.update(footer.duplicates_by_site)
-            erased.update(footer.erased_by_site)
-        counts = [each for footer in footers for each in footer.segments.values()]
+        counts = total(part.counts for part in snapshot.parts)
         in_spool = sum(spool.values()) + sum(map(snapshot.damaged, snapshot.waiting))
         figures = {
-            "accepted": sum(each.lines for each in counts) + in_spool,
-            "lake": sum(lake.values()),
+            "accepted": counts.lines + in_spool,
+            "lake": lake.total(),
             "spool": in_spool,
-            "duplicates": sum(each.duplicates for each in counts),
-            "quarantined": sum(each.quarantined for each in counts),
+            "duplicates": counts.duplicates,
+            "quarantined": counts.quarantined,
             "erased": erased.total(),
         }
         oldest = min((received for _, _, received in rows), default=now_us)

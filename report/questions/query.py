@@ -10,9 +10,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from compactor.lake.format import Part
 from report.problem import Code, Problem
 from report.questions.answers import Bucket, Site, TopPath, Value
+from report.snapshot.listed_part import ListedPart
 from report.snapshot.relation import divided, events, value_of
 from report.snapshot.snapshot import Snapshot
 from report.terms.buckets import Interval, buckets, count_at_most, date_of, key_of
@@ -90,7 +90,7 @@ def timeseries(cursor: Cursor, snapshot: Snapshot, asked: Timeseries) -> list[Bu
 
 
 def _apart(
-    cursor: Cursor, snapshot: Snapshot, asked: Timeseries, buckets: dict[int, list[Part]]
+    cursor: Cursor, snapshot: Snapshot, asked: Timeseries, buckets: dict[int, list[ListedPart]]
 ) -> dict[int, list[int]]:
     """Views and users by key, of the buckets that have any."""
     if not buckets:
@@ -101,7 +101,7 @@ def _apart(
     return {key: counts for key, *counts in counted if counts[0]}
 
 
-def _buckets_apart(snapshot: Snapshot, asked: Timeseries) -> dict[int, list[Part]]:
+def _buckets_apart(snapshot: Snapshot, asked: Timeseries) -> dict[int, list[ListedPart]]:
     """By key, the parts that have all the rows of a bucket, and of no other one.
 
     Distinct users of one bucket after the other are counted in half the time that it takes to
@@ -109,7 +109,7 @@ def _buckets_apart(snapshot: Snapshot, asked: Timeseries) -> dict[int, list[Part
     """
     if asked.tz != "UTC" or asked.interval == "hour":
         return {}
-    parts: dict[int, list[Part]] = {}
+    parts: dict[int, list[ListedPart]] = {}
     for part in snapshot.unread:
         parts.setdefault(key_of(asked.interval, part.date), []).append(part)
     for day in snapshot.live_days:
@@ -176,6 +176,8 @@ def breakdown(cursor: Cursor, snapshot: Snapshot, asked: Breakdown) -> Counts:
 
 def sites(counted: pa.Table, asked: Sites) -> tuple[int, list[Site]]:
     """How many sites there are, and some of them, those with most events first."""
+    counted = counted.filter(pc.greater(counted["events"], 0))
+    counted = counted.select(["site_id", "events", "first", "last"])
     if asked.site_id:
         counted = counted.filter(pc.equal(counted["site_id"], asked.site_id))
     order = [("events", "descending"), ("site_id", "ascending")]

@@ -45,7 +45,7 @@ async def of_selection(
 
     def of_less(cursor: Cursor, snapshot: Snapshot) -> Told:
         snapshot = unrepeated(cursor, snapshot, site)
-        return question(cursor, reports.hot.warmed(cursor, snapshot, site))
+        return question(cursor, reports.site_rows.with_cached_rows(cursor, snapshot, site))
 
     return await of_snapshot(request, asked.period.utc_dates(), site, kind, of_less)
 

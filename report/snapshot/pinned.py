@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from compactor.lake.format import Lake, Part
+from compactor.lake.format import Lake
+from report.snapshot.listed_part import ListedPart
 from report.snapshot.segment_rows import Spilled
 
 
@@ -22,15 +23,15 @@ class Pinned:
         self.lake = Lake(self.folder)
         self._closed = False
 
-    def hold(self, parts: Sequence[Part]) -> None:
+    def hold(self, parts: Sequence[ListedPart]) -> None:
         """Raises FileNotFoundError when one has gone already; may be called again then."""
         if self._closed:  # who wanted them has left, and nobody would remove them
             raise FileNotFoundError(self.folder)
         for part in parts:
-            target = self.lake.path(part)
+            target = self.lake.path(part.part)
             target.parent.mkdir(parents=True, exist_ok=True)
             with suppress(FileExistsError):  # the same: a name never has a second content
-                _link(self._original.path(part), target)
+                _link(self._original.path(part.part), target)
 
     def hold_spilled(self, spilled: Sequence[Spilled]) -> list[Spilled]:
         """The same rows in files that stay."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from compactor.lake.columns import SCHEMA
-from compactor.lake.format import Part
+from report.snapshot.listed_part import ListedPart
 from report.snapshot.segment_rows import SPILL_SCHEMA
 from report.snapshot.snapshot import Snapshot
 from report.terms.period import Period
@@ -129,7 +129,7 @@ def events(snapshot: Snapshot, asked: Selection) -> Events:
     return Events("WITH " + ",".join(texts), parameters, tables, over)
 
 
-def divided(snapshot: Snapshot, groups: Sequence[Sequence[Part]], asked: Selection) -> Events:
+def divided(snapshot: Snapshot, groups: Sequence[Sequence[ListedPart]], asked: Selection) -> Events:
     """The relations `events_0`, `events_1` and so on: the events of each group of its parts."""
     parameters: dict[str, Any] = {"site": asked.site_id}
     select = {"columns": COLUMNS, "of_site": OF_SITE}

@@ -1,60 +1,82 @@
-"""Who is in a part: its sites with their events, first and last. Counted once for each part.
+"""Who is in the parts: sites with their events, first and last, and what did not become a row.
 
-A roll-up: derived from the parts alone, exact, and made again when it is not there.
+A roll-up: derived from the parts alone, exact, and made again when it is not there. A month is one
+sum; of the last days each has its own, for these change every few minutes.
 """
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from compactor.lake.format import Part
+from compactor.lake.format import Lake, read_footer
+from report.snapshot.listed_part import ListedPart, bits
 from report.snapshot.relation import waiting
 from report.snapshot.snapshot import Snapshot
 
 PARTS_AT_ONCE = 64
-ENTRIES_MAX = 2_000_000  # a site in a part each; about 60 bytes
+RECENT = timedelta(days=8)
+ENTRIES_MAX = 2_000_000  # sites in a month each; with more than these a year is one sum
 
 COUNTED = """
-    SELECT filename, site_id, count(*) AS events,
+    SELECT site_id, count(*) AS events, 0::BIGINT AS duplicates, 0::BIGINT AS erased,
            epoch_us(min("timestamp")) AS first, epoch_us(max("timestamp")) AS last
-    FROM read_parquet($parts, hive_partitioning = false, filename = true)
-    GROUP BY ALL
+    FROM {rows} GROUP BY site_id
 """
+IN_PARTS = COUNTED.format(rows="read_parquet($parts, hive_partitioning = false)")
+FRESH = COUNTED.format(rows="fresh")
 SUMMED = """
-    SELECT site_id, sum(events)::BIGINT AS events, min(first) AS first, max(last) AS last
+    SELECT site_id, sum(events)::BIGINT AS events, sum(duplicates)::BIGINT AS duplicates,
+           sum(erased)::BIGINT AS erased, min(first) AS first, max(last) AS last
     FROM counted GROUP BY site_id
 """
-FRESH = """
-    SELECT site_id, count(*) AS events,
-           epoch_us(min("timestamp")) AS first, epoch_us(max("timestamp")) AS last
-    FROM fresh GROUP BY site_id
-"""
 COUNTS = pa.schema(
-    [("site_id", pa.string()), ("events", pa.int64()), ("first", pa.int64()), ("last", pa.int64())]
+    [
+        ("site_id", pa.string()),
+        ("events", pa.int64()),
+        ("duplicates", pa.int64()),
+        ("erased", pa.int64()),
+        ("first", pa.int64()),  # microseconds; null where there are no events
+        ("last", pa.int64()),
+    ]
 )
 
 
-class Census:
-    """May be used by several threads."""
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Of some parts."""
+
+    numbers: int  # theirs, as bits
+    table: pa.Table  # of COUNTS
+
+
+NOTHING = Sum(0, COUNTS.empty_table())
+
+
+class SiteCounts:
+    """May be used by several threads: they share single entries of a dictionary."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counted: OrderedDict[Part, pa.Table] = OrderedDict()
-        self._entries = 0
+        self._sums: dict[str, Sum] = {}  # by day, month or year
+        self._by_year = False
 
     def of_parts(self, cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> pa.Table:
-        """Sites with their events in its parts, the first and the last: microseconds."""
-        counted = {part: self._counted.get(part) for part in snapshot.parts}
-        missing = [part for part, table in counted.items() if table is None]
-        for start in range(0, len(missing), PARTS_AT_ONCE):
-            new = _count(cursor, snapshot, missing[start : start + PARTS_AT_ONCE])
-            self._keep(new)  # at once: who is interrupted goes on from here the next time
-            counted |= new
-        return _sum(cursor, list(counted.values()))
+        """A row of COUNTS for each site in its parts. For snapshots of all dates."""
+        recent = datetime.now(UTC).date() - RECENT
+        groups: dict[str, list[ListedPart]] = {}
+        for part in snapshot.parts:
+            groups.setdefault(self._key(part.date, recent), []).append(part)
+        sums = [self._sum(cursor, snapshot.lake, key, groups[key]).table for key in groups]
+        self._by_year = self._by_year or sum(map(len, sums)) > ENTRIES_MAX
+        with self._lock:
+            for key in self._sums.keys() - groups.keys():
+                del self._sums[key]
+        return _sum(cursor, sums)
 
     def of_all(self, cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> pa.Table:
         """The same of parts and spool, where an event counts once."""
@@ -63,25 +85,50 @@ class Census:
             fresh = ask(FRESH)
         return _sum(cursor, [stored, _table(fresh)])
 
-    def _keep(self, new: dict[Part, pa.Table]) -> None:
-        with self._lock:
-            for part in new.keys() - self._counted.keys():
-                self._counted[part] = new[part]
-                self._entries += new[part].num_rows
-            while self._entries > ENTRIES_MAX:
-                _, oldest = self._counted.popitem(last=False)
-                self._entries -= oldest.num_rows
+    def _key(self, day: date, recent: date) -> str:
+        if day > recent:
+            return f"{day:%Y-%m-%d}"
+        return f"{day:%Y}" if self._by_year else f"{day:%Y-%m}"
+
+    def _sum(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        lake: Lake,
+        key: str,
+        parts: Sequence[ListedPart],
+    ) -> Sum:
+        known = self._sums.get(key, NOTHING)
+        if known.numbers & ~bits(parts):
+            known = NOTHING  # one of its parts is gone: a first or last event cannot be taken out
+        missing = [part for part in parts if not known.numbers >> part.number & 1]
+        for start in range(0, len(missing), PARTS_AT_ONCE):
+            new = missing[start : start + PARTS_AT_ONCE]
+            table = _sum(cursor, [known.table, *_count(cursor, lake, new)])
+            known = Sum(known.numbers | bits(new), table)
+            with self._lock:
+                self._sums[key] = known  # at once: who is interrupted goes on from here
+        return known
 
 
 def _count(
-    cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, parts: Sequence[Part]
-) -> dict[Part, pa.Table]:
-    by_path = {str(snapshot.lake.path(part)): part for part in parts}
-    counted = cursor.execute(COUNTED, {"parts": list(by_path)}).fetchall()
-    rows: dict[Part, list[tuple[Any, ...]]] = {part: [] for part in parts}
-    for path, *counts in counted:
-        rows[by_path[path]].append(tuple(counts))
-    return {part: _table(each) for part, each in rows.items()}
+    cursor: duckdb.DuckDBPyConnection, lake: Lake, parts: Sequence[ListedPart]
+) -> list[pa.Table]:
+    paths = [str(lake.path(each.part)) for each in parts]
+    return [
+        cursor.sql(IN_PARTS, params={"parts": paths}).to_arrow_table(),
+        *(_lost(lake, part) for part in parts if part.counts.duplicates or part.erased),
+    ]
+
+
+def _lost(lake: Lake, part: ListedPart) -> pa.Table:
+    footer = read_footer(lake.path(part.part))
+    duplicates, erased = footer.duplicates_by_site, footer.erased_by_site
+    return _table(
+        [
+            (site, 0, duplicates.get(site, 0), erased.get(site, 0), None, None)
+            for site in duplicates.keys() | erased.keys()
+        ]
+    )
 
 
 def _table(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
@@ -90,9 +137,9 @@ def _table(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
 
 
 def _sum(cursor: duckdb.DuckDBPyConnection, tables: Sequence[pa.Table]) -> pa.Table:
-    counted = pa.concat_tables([COUNTS.empty_table(), *tables])
+    counted = pa.concat_tables([COUNTS.empty_table(), *(each.cast(COUNTS) for each in tables)])
     cursor.register("counted", counted)
     try:
-        return cursor.sql(SUMMED).to_arrow_table()
+        return cursor.sql(SUMMED).to_arrow_table().cast(COUNTS).combine_chunks()
     finally:
         cursor.unregister("counted")

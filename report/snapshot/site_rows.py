@@ -14,10 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from compactor.lake.columns import SCHEMA
-from compactor.lake.format import Lake, Part
+from compactor.lake.format import Lake
+from report.snapshot.lake_listing import LakeListing
+from report.snapshot.listed_part import ListedPart, bits
 from report.snapshot.snapshot import Snapshot
 
 SITE_ROWS_MAX = 100_000
+SITE_BYTES = 12_288  # of an entry, beside its rows: measured, most is Arrow's
 SCHEMA_OF_ROWS = SCHEMA.append(pa.field("part", pa.int32()))
 
 READ = """
@@ -30,70 +33,91 @@ READ = """
 class Site:
     """Rows of SCHEMA_OF_ROWS, all that some parts have; `part` is the number of one of them."""
 
-    numbers: dict[Part, int]
+    numbers: int  # of those parts, as bits
     rows: pa.Table
     refused_parts: int = 1 << 30  # so many parts have too many rows
 
+    @property
+    def bytes(self) -> int:
+        return SITE_BYTES + self.numbers.bit_length() // 8 + int(self.rows.nbytes)
 
-NOTHING = Site({}, SCHEMA_OF_ROWS.empty_table())
+    def without(self, numbers: int) -> "Site":
+        """The same without the parts that have these numbers, as bits."""
+        if not self.numbers & numbers:
+            return self
+        left = self.numbers & ~numbers
+        return replace(self, numbers=left, rows=_of(self.rows, left))
 
 
-class Hot:
+NOTHING = Site(0, SCHEMA_OF_ROWS.empty_table())
+
+
+class SiteRows:
     """May be used by several threads."""
 
-    def __init__(self, bytes_max: int) -> None:
+    def __init__(self, bytes_max: int, listing: LakeListing) -> None:
         # Fixed for the life of the process
         self._bytes_max = bytes_max
+        self._listing = listing
         self._lock = threading.Lock()
 
         # The site that was asked for last is the last
         self._sites: OrderedDict[str, Site] = OrderedDict()
+        self.bytes = 0  # of all of them
 
-    def warmed(self, cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, site: str) -> Snapshot:
+    def with_cached_rows(
+        self, cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, site: str
+    ) -> Snapshot:
         """The same snapshot; if the site has few rows, with them in place of its parts."""
-        known = self._sites.get(site, NOTHING)
-        missing = [part for part in snapshot.parts if part not in known.numbers]
+        known = self._sites.get(site, NOTHING).without(self._listing.gone)
+        asked = bits(snapshot.parts)
+        unknown = asked & ~known.numbers
+        missing = [part for part in snapshot.parts if unknown >> part.number & 1]
+        if missing and len(missing) < known.refused_parts:
+            known = _read(cursor, known, site, snapshot.lake, missing)
+        if known.rows.num_rows or known.refused_parts <= len(missing) or len(snapshot.live):
+            self._keep(site, known)
         if len(missing) >= known.refused_parts:
             return snapshot
-        if missing:
-            known = _read(cursor, known, site, snapshot.lake, missing)
-            self._keep(site, known)
-            if len(missing) >= known.refused_parts:
-                return snapshot
-        return replace(snapshot, read=_of(known, snapshot.parts), unread=[])
+        rows = known.rows if known.numbers == asked else _of(known.rows, asked)
+        return replace(snapshot, read=rows.drop("part"), unread=[])
 
     def _keep(self, site: str, known: Site) -> None:
         with self._lock:
+            before = self._sites.pop(site, None)
             self._sites[site] = known
-            self._sites.move_to_end(site)
-            bytes_held = sum(each.rows.nbytes for each in self._sites.values())
-            while bytes_held > self._bytes_max:
+            self.bytes += known.bytes - (before.bytes if before else 0)
+            while self.bytes > self._bytes_max:
                 _, oldest = self._sites.popitem(last=False)
-                bytes_held -= oldest.rows.nbytes
+                self.bytes -= oldest.bytes
 
 
 def _read(
-    cursor: duckdb.DuckDBPyConnection, known: Site, site: str, lake: Lake, parts: Sequence[Part]
+    cursor: duckdb.DuckDBPyConnection,
+    known: Site,
+    site: str,
+    lake: Lake,
+    parts: Sequence[ListedPart],
 ) -> Site:
-    first = max(known.numbers.values(), default=-1) + 1
-    paths = {str(lake.path(part)): n for n, part in enumerate(parts, first)}
-    parameters = {"parts": list(paths), "site": site, "limit": SITE_ROWS_MAX + 1}
+    numbers = {str(lake.path(each.part)): each.number for each in parts}
+    parameters = {"parts": list(numbers), "site": site, "limit": SITE_ROWS_MAX + 1}
     found = cursor.sql(READ, params=parameters).to_arrow_table()
     if known.rows.num_rows + found.num_rows > SITE_ROWS_MAX:
         return replace(NOTHING, refused_parts=len(parts))
     names = found["filename"].combine_chunks().dictionary_encode()
-    numbers = pa.array([paths[path] for path in names.dictionary.to_pylist()], pa.int32())
-    rows = found.drop("filename").append_column("part", numbers.take(names.indices))
+    of_names = pa.array([numbers[path] for path in names.dictionary.to_pylist()], pa.int32())
+    rows = found.drop("filename").append_column("part", of_names.take(names.indices))
     return Site(
-        known.numbers | dict(zip(parts, paths.values(), strict=True)),
+        known.numbers | bits(parts),
         pa.concat_tables([known.rows, rows.cast(SCHEMA_OF_ROWS)]).combine_chunks(),
         known.refused_parts,
     )
 
 
-def _of(known: Site, parts: Sequence[Part]) -> pa.Table:
-    rows = known.rows
-    if len(parts) < len(known.numbers):
-        wanted = pa.array([known.numbers[part] for part in parts], pa.int32())
-        rows = rows.filter(pc.is_in(rows["part"], wanted))
-    return rows.drop("part")
+def _of(rows: pa.Table, numbers: int) -> pa.Table:
+    """Those of the parts with these numbers, as bits."""
+    present = pc.unique(rows["part"])
+    wanted = [number for number in present.to_pylist() if numbers >> number & 1]
+    if len(wanted) == len(present):
+        return rows
+    return rows.filter(pc.is_in(rows["part"], pa.array(wanted, pa.int32())))

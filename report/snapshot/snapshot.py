@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from compactor.lake.columns import SCHEMA
-from compactor.lake.format import Footer, Lake, Part
-from report.snapshot.lake_listing import Found, Parts
+from compactor.lake.format import Lake
+from report.snapshot.lake_listing import LakeListing
+from report.snapshot.listed_part import ListedPart
 from report.snapshot.pinned import Pinned
 from report.snapshot.segment_rows import SPILL_SCHEMA, Spilled, Waiting
 from report.snapshot.spool_tail import Live
@@ -25,24 +26,23 @@ class Snapshot:
 
     asked: Dates
     lake: Lake  # where the files of the parts are
-    parts: list[Part]  # of these dates
-    footers: list[Footer]  # theirs
-    rows_in_parts: int
+    parts: list[ListedPart]  # of these dates
     waiting: list[Waiting]  # every segment of the spool, with
     covered: dict[str, set[date]]  # the dates of it that parts hold, by segment id
     live: pa.Table  # of SPILL_SCHEMA: rows in memory of the site and dates, but for what is covered
     spilled: list[Spilled]  # may have rows of the dates; of all sites, and covered ones too
     read: pa.Table  # of SCHEMA: rows of the site, all that those parts have that are not `unread`
-    unread: list[Part]
+    unread: list[ListedPart]
     is_unique: bool = False  # nothing in `live` repeats what parts hold, or itself
 
     @property
     def cost_rows(self) -> int:
         """How many rows there are to look through, at most."""
-        return self.rows_in_parts + len(self.live) + sum(each.rows for each in self.spilled)
+        in_parts = sum(part.rows for part in self.parts)
+        return in_parts + len(self.live) + sum(each.rows for each in self.spilled)
 
-    def paths(self, parts: Iterable[Part]) -> list[str]:
-        return [str(self.lake.path(part)) for part in parts]
+    def paths(self, parts: Iterable[ListedPart]) -> list[str]:
+        return [str(self.lake.path(each.part)) for each in parts]
 
     @cached_property
     def identity(self) -> bytes:
@@ -50,7 +50,7 @@ class Snapshot:
 
         A segment is only appended to, so the number of its rows says which they are.
         """
-        parts = [part.path for part in self.parts]
+        parts = [each.part.path for each in self.parts]
         live = pc.value_counts(self.live["segment"]).to_pylist()
         spilled = [(each.segment, each.rows) for each in self.spilled]
         return blake2b(repr((parts, live, spilled)).encode(), digest_size=16).digest()
@@ -81,11 +81,6 @@ class Snapshot:
             self,
             asked=dates,
             parts=[part for part in self.parts if part.date in dates],
-            footers=[
-                footer
-                for part, footer in zip(self.parts, self.footers, strict=True)
-                if part.date in dates
-            ],
             unread=[part for part in self.unread if part.date in dates],
             live=pa.concat_tables([SPILL_SCHEMA.empty_table(), *live]),
             spilled=[each for each in self.spilled if any(day in dates for day in each.dates)],
@@ -106,10 +101,10 @@ class Snapshot:
 class Snapshots:
     """Takes them, of one data folder. May be used by several threads."""
 
-    def __init__(self, lake: Lake, live: Live, parts: Parts) -> None:
+    def __init__(self, lake: Lake, live: Live, listing: LakeListing) -> None:
         self._lake = lake
         self._live = live
-        self._parts = parts
+        self._listing = listing
 
     def take(self, dates: Dates, site: str | None = None, pinned: Pinned | None = None) -> Snapshot:
         """With its files `pinned`, or as they are in the lake, from where they may go away.
@@ -120,18 +115,16 @@ class Snapshots:
         are there. A segment that a part names is left out for the date of that part.
         """
         waiting = self._live.refresh()
-        found = self._parts.of(dates, pinned.hold) if pinned else self._parts.of(dates)
-        parts = [each.part for each in found]
-        covered = _covered(found, {segment.id for segment in waiting})
+        parts = self._listing.of(dates, pinned.hold) if pinned else self._listing.of(dates)
+        lake = pinned.lake if pinned else self._lake
+        covered = self._listing.covered(parts, [segment.id for segment in waiting], lake)
         live = [rows(each, site, dates, covered.get(each.id, ())) for each in waiting]
         spilled = [each for segment in waiting for each in segment.spilled]
         spilled = [each for each in spilled if any(day in dates for day in each.dates)]
         return Snapshot(
             dates,
-            pinned.lake if pinned else self._lake,
+            lake,
             parts,
-            [each.footer for each in found],
-            sum(each.rows for each in found),
             waiting,
             covered,
             pa.concat_tables(live) if live else SPILL_SCHEMA.empty_table(),
@@ -139,15 +132,6 @@ class Snapshots:
             SCHEMA.empty_table(),
             parts,
         )
-
-
-def _covered(found: Iterable[Found], segments: set[str]) -> dict[str, set[date]]:
-    """The dates that parts hold of each of these segments."""
-    covered: dict[str, set[date]] = {}
-    for each in found:
-        for id in each.footer.segments.keys() & segments:
-            covered.setdefault(id, set()).add(each.part.date)
-    return covered
 
 
 def rows(

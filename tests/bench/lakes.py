@@ -17,6 +17,7 @@ from compactor.lake.writer import gather, prepare_columns, sample_of, sort_order
 from ingest.segment import SegmentName
 
 EVENTS_A_DAY = 250_000
+SEGMENTS_A_DAY = 2_880  # of one writer, that closes one every 30 seconds
 LAST_DAY = date(2025, 11, 12)
 BIGGEST, TINY = "site-000", "site-499"
 
@@ -40,7 +41,7 @@ ROWS = f"""
 
 def lake_of(events: int, cache: Path) -> Path:
     """The data folder with a lake of so many events, made if it is not there."""
-    data_dir = cache / f"lake-{events}"
+    data_dir = cache / f"lake-{events}-{SEGMENTS_A_DAY}"
     if not (data_dir / "complete").exists():
         _write(data_dir, list(days(events)))
         (data_dir / "complete").touch()
@@ -53,31 +54,55 @@ def days(events: int) -> Iterator[date]:
 
 
 def _write(data_dir: Path, dates: list[date]) -> None:
+    lake, disk = prepared(data_dir)
+    database = duckdb.connect(config={"threads": 1})
+    for day in tqdm(dates, desc=data_dir.name, unit="day"):
+        if not lake.parts(day):
+            seed = {"seed": day.toordinal() % 1000 / 1000}
+            database.execute("SELECT setseed($seed)", seed).fetchall()
+            write_day(database, ROWS, {"day": day.toordinal()}, lake, day, disk)
+
+
+def prepared(data_dir: Path) -> tuple[Lake, Disk]:
+    """An empty lake, or the one that is there."""
     data_dir.mkdir(parents=True, exist_ok=True)
     lake, disk = Lake(data_dir), Disk()
     prepare(lake, disk)
-    database = duckdb.connect(config={"threads": 1})
-    database.execute("SET TimeZone = 'UTC'")
-    for day in tqdm(dates, desc=data_dir.name, unit="day"):
-        if not lake.parts(day):
-            _write_day(database, lake, day, disk)
+    return lake, disk
 
 
-def _write_day(database: duckdb.DuckDBPyConnection, lake: Lake, day: date, disk: Disk) -> None:
+def write_day(
+    database: duckdb.DuckDBPyConnection,
+    rows: str,
+    parameters: dict[str, object],
+    lake: Lake,
+    day: date,
+    disk: Disk,
+) -> None:
+    """One part, as the compactor leaves it of a closed date; `rows` is SQL with $start, seconds."""
     start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
-    database.execute("SELECT setseed($seed)", {"seed": day.toordinal() % 1000 / 1000}).fetchall()
-    parameters = {"day": day.toordinal(), "start": start}
-    table = prepare_columns(database.sql(ROWS, params=parameters).to_arrow_table().cast(SCHEMA))
-    segment = SegmentName(start * 1000, "bbbbbbbb", 1)
-    counts = Counts(table.num_rows, table.num_rows)
+    database.execute("SET TimeZone = 'UTC'")
+    found = database.sql(rows, params=parameters | {"start": start}).to_arrow_table()
+    table = prepare_columns(found.cast(SCHEMA))
     order = sort_order(table)
-    footer = Footer(segments={segment.id: counts})
+    footer = Footer(segments=_segments(start, table.num_rows))
     publish(
         lake,
         Part(day, PartNames(lambda: start, "bbbbbbbb")()),
         lambda file: write_part(file, gather(table, order), sample_of(table, order), footer),
         disk,
     )
+
+
+def _segments(start: int, rows: int) -> dict[str, Counts]:
+    """What each of a date's segments had, that one writer closed one after the other."""
+    apart_ms = 86_400_000 // SEGMENTS_A_DAY
+    counts = {}
+    for n in range(SEGMENTS_A_DAY):
+        of_one = rows * (n + 1) // SEGMENTS_A_DAY - rows * n // SEGMENTS_A_DAY
+        name = SegmentName(start * 1000 + n * apart_ms, "bbbbbbbb", n + 1)
+        counts[name.id] = Counts(of_one, of_one)
+    return counts
 
 
 @contextmanager

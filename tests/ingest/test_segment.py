@@ -2,6 +2,7 @@
 
 import os
 from datetime import date
+from itertools import count
 
 import pytest
 
@@ -48,3 +49,25 @@ def test_a_lock_is_had_by_one_and_only_on_the_file_of_that_name(tmp_path):
         assert not try_lock(second, path)  # free, but no longer the file of that name
     finally:
         os.close(second)
+
+
+@pytest.mark.parametrize("within", [1, 2], ids=["the first", "the second"])
+def test_segments_that_are_closed_while_they_are_listed_are_all_listed_once(
+    tmp_path, monkeypatch, within
+):
+    """A listing of 1,500 names takes three calls, and a new name may lie before their cursor."""
+    names = [SegmentName(n, "aaaaaaaa", 1) for n in range(1_500)]
+    for name in names:
+        (tmp_path / str(name)).touch()
+    listings = count(1)
+
+    def listdir(folder):
+        with os.scandir(folder) as entries:
+            begun = [next(entries).name]  # and what else the first call returned
+            if next(listings) == within:
+                for name in names:
+                    (tmp_path / str(name)).rename(tmp_path / str(name.closed()))
+            return begun + [entry.name for entry in entries]
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    assert [name.id for name in list_segments(tmp_path)] == [name.id for name in names]

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from compactor.lake.format import Lake
-from report.snapshot import site_rows as hot
-from report.snapshot.lake_listing import Parts
+from report.snapshot import site_rows
+from report.snapshot.lake_listing import LakeListing
 from report.snapshot.spool_tail import Live
 from report.terms.period import Dates
 from tests.processes import PROJECT, clean_environment
@@ -123,7 +123,7 @@ def test_parts_that_vanish_one_date_after_the_other_change_nothing(folder, monke
     days = [NOW - timedelta(days=n) for n in range(12)]
     folder.holds(*(event(day) for day in days))
     with asking(folder.path) as client:
-        take = Parts.of
+        take = LakeListing.of
         vanish = list(days)
 
         def of(parts, *arguments):
@@ -132,7 +132,7 @@ def test_parts_that_vanish_one_date_after_the_other_change_nothing(folder, monke
                 consolidate(folder, vanish.pop())  # listed, and gone when DuckDB opens it
             return found
 
-        monkeypatch.setattr(Parts, "of", of)
+        monkeypatch.setattr(LakeListing, "of", of)
         assert views(client) == 12
         assert views(client, limit=3) == 12
         assert figures(client, "/ledger")["lake"] == 12
@@ -142,16 +142,16 @@ def test_parts_that_vanish_one_date_after_the_other_change_nothing(folder, monke
 
 def test_a_date_that_vanishes_while_it_is_listed_is_listed_again(folder, monkeypatch):
     folder.holds(*(event(NOW - timedelta(days=n)) for n in range(12)))
-    find = Parts._find
+    find = LakeListing._find
     vanished = set()
 
-    def found_late(parts, day, name):
+    def found_late(parts, day, name, names):
         if day not in vanished:
             vanished.add(day)
             consolidate(folder, NOW - timedelta(days=(NOW.date() - day).days))
-        return find(parts, day, name)
+        return find(parts, day, name, names)
 
-    monkeypatch.setattr(Parts, "_find", found_late)
+    monkeypatch.setattr(LakeListing, "_find", found_late)
     with asking(folder.path) as client:
         assert views(client) == 12
     assert len(vanished) == 12
@@ -176,7 +176,7 @@ def test_an_export_is_what_there_was_when_it_began(folder):
 
 
 def test_listings_follow_every_change_of_a_folder(folder):
-    parts = Parts(Lake(folder.path))
+    parts = LakeListing(Lake(folder.path))
     day = NOW.date()
     for expected in range(1, 6):
         folder.holds(event())
@@ -189,7 +189,7 @@ def test_listings_follow_every_change_of_a_folder(folder):
 def test_a_listing_is_kept_while_its_folder_rests(folder, monkeypatch):
     folder.holds(event())
     os.utime(date_folder(folder), (1, 1))
-    parts = Parts(Lake(folder.path))
+    parts = LakeListing(Lake(folder.path))
     day = Dates(date(2025, 11, 12), date(2025, 11, 12))
     found = parts.of(day)
     monkeypatch.setattr(os, "listdir", lambda path: pytest.fail("listed again"))
@@ -200,8 +200,8 @@ def test_rows_of_a_small_site_are_read_from_a_part_once(folder, monkeypatch):
     days = [NOW - timedelta(days=n) for n in range(3)]
     folder.holds(*(event(day, event_id=str(n)) for n, day in enumerate(days)))
     reads = []
-    read = hot._read
-    monkeypatch.setattr(hot, "_read", lambda *args: reads.append(args[-1]) or read(*args))
+    read = site_rows._read
+    monkeypatch.setattr(site_rows, "_read", lambda *args: reads.append(args[-1]) or read(*args))
     with asking(folder.path) as client:
         assert views(client, date="2025-11-12") == 1
         assert views(client) == views(client, limit=3) == 3
@@ -214,7 +214,7 @@ def test_rows_of_a_small_site_are_read_from_a_part_once(folder, monkeypatch):
 
 
 def test_rows_of_a_large_site_stay_in_their_parts(folder, monkeypatch):
-    monkeypatch.setattr(hot, "SITE_ROWS_MAX", 10)
+    monkeypatch.setattr(site_rows, "SITE_ROWS_MAX", 10)
     days = [NOW - timedelta(days=n) for n in range(3)]
     folder.holds(*(event(day) for day in days for _ in range(5)))
     with asking(folder.path) as client:
@@ -226,7 +226,7 @@ def test_rows_of_a_large_site_stay_in_their_parts(folder, monkeypatch):
 
 def test_a_change_within_the_tick_of_the_clock_that_stamps_it_is_seen(folder):
     folder.holds(event())
-    parts = Parts(Lake(folder.path))
+    parts = LakeListing(Lake(folder.path))
     day = Dates(NOW.date(), NOW.date())
     stamp = date_folder(folder).stat().st_mtime_ns
     assert len(parts.of(day)) == 1

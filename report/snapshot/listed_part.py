@@ -1,0 +1,62 @@
+"""A part as it is remembered: sums, so that its size does not depend on what it was made of."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from compactor.lake.format import Counts, Footer, Part
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ListedPart:
+    """A part, and what it said of itself when it was found; it may be gone by now."""
+
+    part: Part
+    number: int  # its own for the life of the process
+    counts: Counts  # of all its segments
+    erased: int
+    first_segment: str  # the least and the greatest id among those that it names
+    last_segment: str
+    has_superseded: bool
+    supersedes: frozenset[str]  # of the names that stood beside it
+
+    @classmethod
+    def of(cls, part: Part, footer: Footer, number: int, beside: Iterable[str]) -> "ListedPart":
+        return cls(
+            part,
+            number,
+            total(footer.segments.values()),
+            footer.erased,
+            min(footer.segments, default=""),
+            max(footer.segments, default=""),
+            bool(footer.supersedes),
+            frozenset(footer.supersedes).intersection(beside),
+        )
+
+    @property
+    def date(self) -> date:
+        return self.part.date
+
+    @property
+    def rows(self) -> int:
+        """How many it holds."""
+        return self.counts.rows - self.erased
+
+
+def total(counts: Iterable[Counts]) -> Counts:
+    lines = rows = duplicates = quarantined = 0
+    for each in counts:
+        lines += each.lines
+        rows += each.rows
+        duplicates += each.duplicates
+        quarantined += each.quarantined
+    return Counts(lines, rows, duplicates, quarantined)
+
+
+def bits(parts: Iterable[ListedPart]) -> int:
+    """The set of their numbers, as an integer: 365 parts are 46 bytes."""
+    numbers = [each.number for each in parts]
+    held = bytearray(max(numbers, default=-1) // 8 + 1)
+    for number in numbers:
+        held[number >> 3] |= 1 << (number & 7)
+    return int.from_bytes(held, "little")
