@@ -47,6 +47,17 @@ def _schema(types: dict[Role, pa.DataType]) -> pa.Schema:
 SCHEMA = _schema(_TYPES)
 READ = _schema(_TYPES | {Role.CODE: pa.dictionary(pa.int32(), pa.string())})
 
+
+def completed(rows: pa.Table | pa.RecordBatch, schema: pa.Schema) -> pa.Table:
+    """The columns of the schema; those that an older part has not are null."""
+    present = set(rows.schema.names)
+    columns = [
+        rows[field.name] if field.name in present else pa.nulls(rows.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.table(columns, names=schema.names).cast(schema)
+
+
 encode_object = msgspec.json.Encoder().encode
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from compactor.lake.columns import READ, SCHEMA
+from compactor.lake.columns import READ, SCHEMA, completed
 from compactor.lake.writer import (
     CODED,
     ROW_GROUP_ROWS,
@@ -29,11 +29,9 @@ class PartReader:
     """The rows of one part, in their order. A context manager."""
 
     def __init__(self, path: Path) -> None:
-        self._file = pq.ParquetFile(
-            path, read_dictionary=list(CODED), page_checksum_verification=True, pre_buffer=False
-        )
+        self._file = _open(path)
         self.num_rows: int = self._file.metadata.num_rows
-        self.columns: list[str] = self._file.schema_arrow.names
+        self.columns: list[str] = self._file.schema.names
         self._batches = self.batches()
         self._rest = READ.empty_table()
 
@@ -53,7 +51,7 @@ class PartReader:
             columns=[name for name in columns if name in self.columns],
             use_threads=False,
         ):
-            yield _as_now(batch, columns)
+            yield completed(batch, pa.schema(READ.field(name) for name in columns))
 
     def _may_have(self, group: int, site_id: str | None) -> bool:
         column = self._file.metadata.row_group(group).column(self.columns.index("site_id"))
@@ -72,15 +70,15 @@ class PartReader:
         return rows.slice(0, count)
 
 
-def _as_now(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.Table:
-    """With null in the columns that an older part has not."""
-    fields = [READ.field(name) for name in columns]
-    present = batch.schema.names
-    arrays = [
-        batch[field.name] if field.name in present else pa.nulls(batch.num_rows, field.type)
-        for field in fields
-    ]
-    return pa.table(arrays, schema=pa.schema(fields))
+def _open(path: Path) -> pq.ParquetFile:
+    metadata = pq.read_metadata(path)
+    return pq.ParquetFile(
+        path,
+        metadata=metadata,
+        read_dictionary=[name for name in CODED if name in metadata.schema.names],
+        page_checksum_verification=True,
+        pre_buffer=False,
+    )
 
 
 def merge(readers: Sequence[PartReader], check: Callable[[], None]) -> Iterator[pa.Table]:
@@ -118,9 +116,8 @@ def _gather(readers: Sequence[PartReader], owners: pa.Array) -> pa.Table:
 
 def sample_of(path: Path) -> pa.Table:
     """Some neighbouring rows of a part."""
-    with pq.ParquetFile(path, read_dictionary=list(CODED)) as file:
+    with _open(path) as file:
         groups = file.metadata.num_row_groups
         if not groups:
             return READ.empty_table()
-        rows = file.read_row_group(groups // 2).slice(0, SAMPLE_ROWS).combine_chunks()
-        return prepare_columns(_as_now(rows.to_batches()[0], READ.names))
+        return prepare_columns(completed(file.read_row_group(groups // 2), READ))[:SAMPLE_ROWS]

@@ -13,6 +13,7 @@ class ListedPart:
 
     part: Part
     number: int  # its own for the life of the process
+    version: int  # of the format that it was written in
     counts: Counts  # of all its segments
     erased: int
     first_segment: str  # the least and the greatest id among those that it names
@@ -25,6 +26,7 @@ class ListedPart:
         return cls(
             part,
             number,
+            footer.version,
             total(footer.segments.values()),
             footer.erased,
             min(footer.segments, default=""),

@@ -1,6 +1,6 @@
 """The one place that says what an event is: the SQL relation `events` of a selection."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from compactor.lake.columns import SCHEMA
 from report.snapshot.listed_part import ListedPart
+from report.snapshot.part_files import files
 from report.snapshot.segment_rows import SPILL_SCHEMA
 from report.snapshot.snapshot import Snapshot
 from report.terms.period import Period
@@ -111,14 +112,7 @@ def events(snapshot: Snapshot, asked: Selection) -> Events:
     ]
     select = {"columns": COLUMNS, "of_site": OF_SITE, "conditions": "".join(conditions)}
     sources = list(_sources(snapshot, parameters)) or ["live"]
-    texts = [
-        EVENTS.format(
-            name="events",
-            sources=" UNION ALL ".join(
-                SOURCE.format(source=source, **select) for source in sources
-            ),
-        )
-    ]
+    texts = [EVENTS.format(name="events", sources=_union(sources, select))]
     if "fresh" in sources:
         texts.insert(0, _waiting(snapshot, OF_SITE, parameters))
     tables = {"live": snapshot.live, "read": snapshot.read}
@@ -136,10 +130,8 @@ def divided(snapshot: Snapshot, groups: Sequence[Sequence[ListedPart]], asked: S
     select["conditions"] = "".join(_fields(asked, parameters))
     texts = []
     for n, group in enumerate(groups):
-        source = _files(f"parts_{n}", snapshot.paths(group), parameters)
-        texts.append(
-            EVENTS.format(name=f"events_{n}", sources=SOURCE.format(source=source, **select))
-        )
+        sources = files(f"parts_{n}", group, snapshot.lake, parameters)
+        texts.append(EVENTS.format(name=f"events_{n}", sources=_union(sources, select)))
     return Events("WITH " + ",".join(texts), parameters, {}, [])
 
 
@@ -163,10 +155,13 @@ def waiting(snapshot: Snapshot) -> Events:
     return Events(sql, parameters, {"live": snapshot.live}, [])
 
 
+def _union(sources: Iterable[str], select: dict[str, str]) -> str:
+    return " UNION ALL ".join(SOURCE.format(source=source, **select) for source in sources)
+
+
 def _sources(snapshot: Snapshot, parameters: dict[str, Any]) -> Iterator[str]:
     """Where there are rows: what is empty would only cost time."""
-    if snapshot.unread:
-        yield _files("parts", snapshot.paths(snapshot.unread), parameters)
+    yield from files("parts", snapshot.unread, snapshot.lake, parameters)
     if len(snapshot.read):
         yield "read"
     if len(snapshot.live) or snapshot.spilled:
@@ -232,7 +227,7 @@ def _fresh(snapshot: Snapshot, of_site: str, parameters: dict[str, Any]) -> str:
     if not dates:
         return "SELECT * FROM waiting"
     paths = snapshot.paths(part for part in snapshot.parts if part.date in dates)
-    return UNIQUE.format(known=_files("known", paths, parameters, hive="true"), of_site=of_site)
+    return UNIQUE.format(known=_known(paths, parameters), of_site=of_site)
 
 
 def _spilled(snapshot: Snapshot, parameters: dict[str, Any]) -> str:
@@ -245,8 +240,8 @@ def _spilled(snapshot: Snapshot, parameters: dict[str, Any]) -> str:
     return SPILLED
 
 
-def _files(name: str, paths: list[str], parameters: dict[str, Any], hive: str = "false") -> str:
+def _known(paths: list[str], parameters: dict[str, Any]) -> str:
     if not paths:
         return NOTHING
-    parameters[name] = paths
-    return f"read_parquet(${name}, hive_partitioning = {hive})"
+    parameters["known"] = paths
+    return "read_parquet($known, hive_partitioning = true)"

@@ -13,10 +13,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from compactor.lake.columns import SCHEMA
+from compactor.lake.columns import SCHEMA, completed
 from compactor.lake.format import Lake
 from report.snapshot.lake_listing import LakeListing
 from report.snapshot.listed_part import ListedPart, bits
+from report.snapshot.part_files import of_each_format
 from report.snapshot.snapshot import Snapshot
 
 SITE_ROWS_MAX = 100_000
@@ -26,7 +27,7 @@ SCHEMA_OF_ROWS = SCHEMA.append(pa.field("part", pa.int32()))
 READ = """
     SELECT * FROM read_parquet($parts, hive_partitioning = false, filename = true)
     WHERE site_id = $site LIMIT $limit
-"""
+"""  # parts of one format
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +100,34 @@ def _read(
     lake: Lake,
     parts: Sequence[ListedPart],
 ) -> Site:
+    room = SITE_ROWS_MAX - known.rows.num_rows
+    rows = [known.rows]
+    for _, group in of_each_format(parts):
+        found = _rows_in(cursor, group, site, lake, room + 1)
+        room -= found.num_rows
+        if room < 0:
+            return replace(NOTHING, refused_parts=len(parts))
+        rows.append(found)
+    return Site(
+        known.numbers | bits(parts), pa.concat_tables(rows).combine_chunks(), known.refused_parts
+    )
+
+
+def _rows_in(
+    cursor: duckdb.DuckDBPyConnection,
+    parts: Sequence[ListedPart],
+    site: str,
+    lake: Lake,
+    limit: int,
+) -> pa.Table:
+    """At most so many rows of the site in parts of one format."""
     numbers = {str(lake.path(each.part)): each.number for each in parts}
-    parameters = {"parts": list(numbers), "site": site, "limit": SITE_ROWS_MAX + 1}
+    parameters = {"parts": list(numbers), "site": site, "limit": limit}
     found = cursor.sql(READ, params=parameters).to_arrow_table()
-    if known.rows.num_rows + found.num_rows > SITE_ROWS_MAX:
-        return replace(NOTHING, refused_parts=len(parts))
     names = found["filename"].combine_chunks().dictionary_encode()
     of_names = pa.array([numbers[path] for path in names.dictionary.to_pylist()], pa.int32())
-    rows = found.drop("filename").append_column("part", of_names.take(names.indices))
-    return Site(
-        known.numbers | bits(parts),
-        pa.concat_tables([known.rows, rows.cast(SCHEMA_OF_ROWS)]).combine_chunks(),
-        known.refused_parts,
-    )
+    rows = found.append_column("part", of_names.take(names.indices))
+    return completed(rows, SCHEMA_OF_ROWS)
 
 
 def _of(rows: pa.Table, numbers: int) -> pa.Table:

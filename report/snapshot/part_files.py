@@ -1,0 +1,35 @@
+"""Parts as SQL sources. Those of an older format lack the columns that came later: null there."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import pyarrow as pa
+
+from compactor.lake.columns import FORMAT_VERSION, SCHEMA, names_in
+from compactor.lake.format import Lake
+from report.snapshot.listed_part import ListedPart
+
+_TYPES = {pa.string(): "VARCHAR", pa.int64(): "BIGINT"}  # of the columns that may be absent
+
+
+def files(
+    name: str, parts: Sequence[ListedPart], lake: Lake, parameters: dict[str, Any]
+) -> Iterator[str]:
+    """A source for each format among the parts; their paths become parameters with that name."""
+    for version, group in of_each_format(parts):
+        name_of_group = name if version == FORMAT_VERSION else f"{name}_v{version}"
+        parameters[name_of_group] = [str(lake.path(each.part)) for each in group]
+        source = f"read_parquet(${name_of_group}, hive_partitioning = false)"
+        absent = [column for column in SCHEMA.names if column not in names_in(version)]
+        nulls = "".join(f", NULL::{_TYPES[SCHEMA.field(each).type]} AS {each}" for each in absent)
+        yield f"(SELECT *{nulls} FROM {source})" if absent else source
+
+
+def of_each_format(parts: Sequence[ListedPart]) -> Iterator[tuple[int, list[ListedPart]]]:
+    for version, group in groupby(sorted(parts, key=_version), key=_version):
+        yield version, list(group)
+
+
+def _version(part: ListedPart) -> int:
+    return part.version
