@@ -24,8 +24,8 @@ LATE = {
     "timestamp": "2026-11-19T10:00:00Z",
 }
 COLUMNS_MORE = """
-    country: Annotated[str, Meta(max_length=2), Kept(Role.CODE, since=99)] | None = None
-    scroll: Annotated[int, Meta(ge=0, le=100), Kept(Role.NUMBER, since=99)] | None = None
+    weather: Annotated[str, Meta(max_length=2), Kept(Role.CODE, since=99)] | None = None
+    depth_m: Annotated[int, Meta(ge=0, le=100), Kept(Role.NUMBER, since=99)] | None = None
 """.lstrip("\n")
 
 
@@ -107,17 +107,17 @@ def test_a_column_that_is_added_to_the_table_is_all_that_a_column_takes(version,
     ):
         assert_answers_as_then(report, lake)  # old parts, old segments
         views, users = figures(report)
-        send(ingest, {**LATE, "country": "DE", "scroll": 70}, LATE)
+        send(ingest, {**LATE, "weather": "ok", "depth_m": 70}, LATE)
         assert figures(report) == (views + 2, users + 1)
         rows = httpx2.get(report.url + "/export", params={"site_id": "blog"}).text.splitlines()
-        new = [row for row in map(json.loads, rows) if row.get("country")]
-        assert [(row["country"], row["scroll"]) for row in new] == [("DE", 70)]
+        new = [row for row in map(json.loads, rows) if row.get("weather")]
+        assert [(row["weather"], row["depth_m"]) for row in new] == [("ok", 70)]
         ingest.stop()
         compact_once(data_dir, code=next_release)
         assert figures(report) == (views + 2, users + 1)  # old parts beside new ones
         rows = httpx2.get(report.url + "/export", params={"site_id": "blog"}).text.splitlines()
-        assert sum("country" in json.loads(row) for row in rows) == 1
-        assert count(data_dir, "country = 'DE' AND scroll = 70") == 1
+        assert sum("weather" in json.loads(row) for row in rows) == 1
+        assert count(data_dir, "weather = 'ok' AND depth_m = 70") == 1
         said = compactor("verify", data_dir=data_dir, code=next_release)
         assert "0 findings" in said
         erase = ("erase", "--site", "blog", "--user", "ann", "--wait-s", "0")
