@@ -166,7 +166,8 @@ def _measure(path: Path) -> _Text:
 
 
 def _parse(database: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> pa.Table:
-    columns = dict.fromkeys(SCHEMA.names, "VARCHAR") | dict.fromkeys(_OBJECTS, "JSON")
+    # as VARCHAR a number and the same one as a text would be alike
+    columns = dict.fromkeys(SCHEMA.names, "VARCHAR") | dict.fromkeys(_OBJECTS + _NUMBERS, "JSON")
     named = ", ".join(f"{name}: '{kind}'" for name, kind in columns.items())
     # sql(), not execute(): the latter copies all rows once more on their way to Arrow
     rows = database.sql(
