@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -29,6 +29,7 @@ BATCH_BYTES_MAX = 10 * 1024 * 1024
 BATCH_EVENTS_MAX = 10_000
 BATCH_ERRORS_MAX = 100
 AHEAD_MAX = timedelta(hours=24)
+ENGAGED_MS_MAX = 24 * 3_600_000
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 BACKSLASH, DEL = 0x5C, 0x7F  # as numbers they are looked for with memchr, four times faster
 
@@ -58,6 +59,15 @@ class Kept:
     since: int = 1
 
 
+Campaign = Annotated[str, Meta(min_length=1, max_length=255), Kept(Role.TEXT, since=2)]
+Name = Annotated[str, Meta(min_length=1, max_length=32), Kept(Role.CODE, since=2)]
+Click = Literal["gclid", "gbraid", "wbraid", "msclkid", "fbclid", "ttclid", "twclid", "li_fat_id"]
+Device = Literal["desktop", "mobile", "tablet", "tv", "console", "other"]
+Bot = Literal["search", "ai", "social", "seo", "monitor", "tool", "headless", "feed", "other"]
+Country = Annotated[str, Meta(pattern="^[A-Z]{2}$", max_length=2), Kept(Role.CODE, since=2)]
+Language = Annotated[str, Meta(pattern="^[a-z]{2,3}$", max_length=3), Kept(Role.CODE, since=2)]
+
+
 class Event(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One event as a client sends it. Fields are only ever added, always with a default and the
     next format's number; never renamed or retyped: segments written years ago still load, and
@@ -71,6 +81,27 @@ class Event(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defau
     event_id: Annotated[str, Meta(min_length=1, max_length=64), Kept(Role.RANDOM)] | None = None
     referrer: Annotated[str, Meta(max_length=2_048), Kept(Role.TEXT)] | None = None
     props: Annotated[dict[Key, Value], Meta(max_length=32), Kept(Role.OBJECT)] | None = None
+    hostname: Annotated[str, Meta(min_length=1, max_length=253), Kept(Role.CODE, 2)] | None = None
+    utm_source: Campaign | None = None
+    utm_medium: Campaign | None = None
+    utm_campaign: Campaign | None = None
+    utm_content: Campaign | None = None
+    utm_term: Campaign | None = None
+    click_id: Annotated[Click, Kept(Role.CODE, since=2)] | None = None  # the parameter's name
+    browser: Name | None = None  # of a robot: its name, where it is a known one
+    os: Name | None = None
+    device: Annotated[Device, Kept(Role.CODE, since=2)] | None = None
+    bot: Annotated[Bot, Kept(Role.CODE, since=2)] | None = None  # its class; None: none known
+    country: Country | None = None  # ISO 3166-1
+    language: Language | None = None  # ISO 639
+    engaged_ms: Annotated[int, Meta(ge=0, le=ENGAGED_MS_MAX), Kept(Role.NUMBER, 2)] | None = None
+    scroll: Annotated[int, Meta(ge=0, le=100), Kept(Role.NUMBER, since=2)] | None = None
+
+
+class ReceivedEvent(Event, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One event as it comes in, with what is used at receipt and kept nowhere."""
+
+    time_zone: Annotated[str, Meta(max_length=64)] | None = None  # of the visitor, for the country
 
 
 class StoredEvent(Event, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -90,6 +121,10 @@ class Column:
     required: bool  # no row is without it
     shortest: int = 0  # of a text, in characters
     longest: int = 0
+    among: frozenset[str] = frozenset()  # if not empty: the texts that there can be
+    pattern: str | None = None  # of a text
+    least: float | None = None  # of a number
+    most: float | None = None
 
     @property
     def is_text(self) -> bool:
@@ -100,10 +135,23 @@ def _columns() -> Iterator[Column]:
     hints = get_type_hints(StoredEvent, include_extras=True)
     for name in dict.fromkeys((*Event.__struct_fields__, *StoredEvent.__struct_fields__)):
         required = get_origin(hints[name]) is Annotated  # and not `Annotated[…] | None`
-        declared = hints[name] if required else get_args(hints[name])[0]
-        _, meta, kept = get_args(declared)
-        limits = (meta.min_length or 0, meta.max_length or 0)
-        yield Column(name, kept.role, kept.since, required, *limits)
+        kind, *said = get_args(hints[name] if required else get_args(hints[name])[0])
+        *metas, kept = said
+        meta = metas[0] if metas else Meta()
+        among = get_args(kind) if get_origin(kind) is Literal else ()
+        lengths = [*map(len, among)] or [meta.min_length or 0, meta.max_length or 0]
+        yield Column(
+            name,
+            kept.role,
+            kept.since,
+            required,
+            min(lengths),
+            max(lengths),
+            frozenset(among),
+            meta.pattern,
+            meta.ge,
+            meta.le,
+        )
 
 
 COLUMNS = tuple(sorted(_columns(), key=lambda column: column.since))  # new ones come last
@@ -132,10 +180,12 @@ class Batch(msgspec.Struct):
 
 _encoder = msgspec.json.Encoder()
 _encode = _encoder.encode
-_decode = msgspec.json.Decoder(Event).decode
+_decode = msgspec.json.Decoder(ReceivedEvent).decode
 _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_TEXT_FIELDS = tuple(column.name for column in COLUMNS if column.is_text)
+_TEXT_FIELDS = tuple(c.name for c in COLUMNS if c.is_text and not (c.among or c.pattern))
+_CLOSED = {f"`$.{column.name}`": column for column in COLUMNS if column.among or column.pattern}
+_EXAMPLE = {"country": "two capital letters, as DE", "language": "two or three letters, as de"}
 
 decode_line = msgspec.json.Decoder(StoredEvent).decode
 
@@ -214,11 +264,16 @@ def _explain(error: msgspec.ValidationError) -> str:
     text = str(error)
     if "unknown field" in text:
         return f"{text}. Put what is your own under `props`."
-    return f"{text}."
+    column = _CLOSED.get(text.rpartition(" - at ")[2])
+    if column is None:
+        return f"{text}."
+    expected = ", ".join(sorted(column.among)) or _EXAMPLE[column.name]
+    return f"{text}: expected {expected}."
 
 
-def _complete(event: Event, receipt: Receipt, identify: Identify | None) -> None:
+def _complete(event: ReceivedEvent, receipt: Receipt, identify: Identify | None) -> None:
     event.timestamp = _in_utc(event.timestamp, receipt)
+    event.time_zone = None
     if identify is not None and event.user_id is None:
         event.user_id = identify(event.site_id)
 

@@ -7,6 +7,7 @@ writes them, come to exactly the bytes, the quotation marks and the lines that t
 Otherwise each segment is tried alone, and one that fails is read line by line with ingest's schema.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,9 @@ from ingest.event import COLUMNS, Role, StoredEvent, decode_line
 OBJECT_BYTES_MAX = 16 * 1024 * 1024
 PIECE_BYTES = 256 * 1024
 _TEXTS = [column for column in COLUMNS if column.is_text]
+_CLOSED = [column for column in COLUMNS if column.among or column.pattern]
 _NUMBERS, _TIMES, _OBJECTS = map(names_of, (Role.NUMBER, Role.INSTANT, Role.OBJECT))
+_RANGES = {column.name: (column.least, column.most) for column in COLUMNS}
 _YEAR_1_US = -62_135_596_800_000_000  # the earliest that ingest.event can hold
 _HINTS = get_type_hints(StoredEvent, include_extras=True)
 _DECODE_OBJECT = {name: msgspec.json.Decoder(_HINTS[name]).decode for name in _OBJECTS}
@@ -129,6 +132,7 @@ def _read_at_once(database: duckdb.DuckDBPyConnection, paths: Sequence[Path]) ->
     for name in _OBJECTS:
         table = _with_objects(table, name)
     _check_lengths(table)
+    _check_closed(table)
     _check_bytes(table, texts)
     return Rows(
         _with_numbers(_with_times(table)).cast(SCHEMA),
@@ -162,7 +166,8 @@ def _measure(path: Path) -> _Text:
 
 
 def _parse(database: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> pa.Table:
-    columns = dict.fromkeys(SCHEMA.names, "VARCHAR") | dict.fromkeys(_OBJECTS, "JSON")
+    # as VARCHAR a number and the same one as a text would be alike
+    columns = dict.fromkeys(SCHEMA.names, "VARCHAR") | dict.fromkeys(_OBJECTS + _NUMBERS, "JSON")
     named = ", ".join(f"{name}: '{kind}'" for name, kind in columns.items())
     # sql(), not execute(): the latter copies all rows once more on their way to Arrow
     rows = database.sql(
@@ -207,6 +212,13 @@ def _with_numbers(table: pa.Table) -> pa.Table:
             raise _Suspicious from error
         if not _all(pc.equal(numbers.cast(pa.string()), table[name])):
             raise _Suspicious
+        least, most = _RANGES[name]
+        found = pc.min_max(numbers)
+        if found["min"].is_valid and (
+            (least is not None and found["min"].as_py() < least)
+            or (most is not None and found["max"].as_py() > most)
+        ):
+            raise _Suspicious
         table = table.set_column(table.schema.get_field_index(name), name, numbers)
     return table
 
@@ -245,6 +257,19 @@ def _check_lengths(table: pa.Table) -> None:
             raise _Suspicious
         if most > column.longest and pc.max(pc.utf8_length(texts)).as_py() > column.longest:
             raise _Suspicious
+
+
+def _check_closed(table: pa.Table) -> None:
+    """Only texts that there can be, where the event's schema has a list or a pattern of them."""
+    for column in _CLOSED:
+        texts = table[column.name]
+        if texts.null_count == len(texts):
+            continue
+        for text in pc.unique(texts).drop_null().to_pylist():
+            if column.among and text not in column.among:
+                raise _Suspicious
+            if column.pattern and not re.search(column.pattern, text):
+                raise _Suspicious
 
 
 def _check_bytes(table: pa.Table, texts: Sequence[_Text]) -> None:

@@ -30,6 +30,11 @@ EVENTS = st.fixed_dictionaries(
         "timestamp": st.datetimes(
             datetime(1970, 1, 2), datetime(2026, 11, 22), timezones=st.just(UTC)
         ).map(lambda t: (t if t.second % 2 else t.replace(microsecond=0)).isoformat()),
+        "utm_source": TEXT,
+        "device": st.sampled_from(["desktop", "tv"]),
+        "country": st.sampled_from(["DE", "AT"]),
+        "engaged_ms": st.integers(0, 86_400_000),
+        "scroll": st.integers(0, 100),
         "props": st.dictionaries(st.text("ab:{}[]N\\", max_size=3), VALUES, max_size=3),
     },
 )
@@ -50,6 +55,15 @@ FOREIGN = [
     GOOD.replace(b'"/1"', b"null"),
     GOOD.replace(b'"/1"', b'""'),
     GOOD.replace(b'"/1"', b'"\\u0000"'),
+    GOOD.replace(b'"path":"/1"', b'"device":"toaster"'),
+    GOOD.replace(b'"path":"/1"', b'"device":"desktops"'),
+    GOOD.replace(b'"path":"/1"', b'"country":"de"'),
+    GOOD.replace(b'"path":"/1"', b'"language":"DE"'),
+    GOOD.replace(b'"path":"/1"', b'"scroll":101'),
+    GOOD.replace(b'"path":"/1"', b'"scroll":1.0'),
+    GOOD.replace(b'"path":"/1"', b'"scroll":"1"'),
+    GOOD.replace(b'"path":"/1"', b'"engaged_ms":-1'),
+    GOOD.replace(b'"path":"/1"', b'"time_zone":"UTC"'),
     GOOD.replace(b'"/1","', b'12,  "'),  # two quotes less, two blanks more
     GOOD.replace(b'"path"', b'"pakh"'),
     GOOD.replace(b'"path":"/1"', b'"props":[1,2]'),
