@@ -13,20 +13,29 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from report import operations
 from report.http import page
 from report.http.access import Counted, Guard
 from report.http.responses import refuse
 from report.openapi import document
 from report.problem import Code, Problem
-from report.questions.handlers import HANDLERS
-from report.runtime import Reports
+from report.questions import breakdown, download, ledger, live, sites, timeseries, totals
+from report.questions.run import resource
+from report.runtime import Runtime
 from report.settings import Settings
 
 logger = logging.getLogger("report")
 
+QUESTIONS = (totals, timeseries, breakdown, live, sites, ledger)
+RESOURCES = (
+    *(resource(each.QUESTION) for each in QUESTIONS),
+    download.RESOURCE,
+    *operations.RESOURCES,
+)
+
 
 class State(TypedDict):
-    reports: Reports
+    runtime: Runtime
     document: dict[str, object]
 
 
@@ -36,27 +45,24 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
-        reports = Reports(settings)
+        runtime = Runtime(settings)
         try:
-            yield {"reports": reports, "document": document(list(HANDLERS), bool(settings.token))}
+            yield {"runtime": runtime, "document": document(RESOURCES, bool(settings.token))}
         finally:
-            await reports.close()
+            await runtime.close()
 
     app = Starlette(
         routes=[
             *page.routes(),
-            *(Route(resource.path, handler) for resource, handler in HANDLERS.items()),
+            *(Route(each.path, each.get) for each in RESOURCES),
         ],
         middleware=[
-            Middleware(Counted, paths=[resource.path for resource in HANDLERS]),
+            Middleware(Counted, paths=[each.path for each in RESOURCES]),
             Middleware(
                 Guard,
                 token=settings.token,
                 host_names=settings.host_names,
-                open_paths=[
-                    *page.PATHS,
-                    *(resource.path for resource in HANDLERS if resource.is_open),
-                ],
+                open_paths=[*page.PATHS, *(each.path for each in RESOURCES if each.is_open)],
             ),
         ],
         exception_handlers={

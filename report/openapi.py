@@ -1,39 +1,24 @@
-"""/openapi.json, made of the structs that decode the questions and hold the answers."""
+"""The document of /openapi.json, made of the structs that take questions and hold answers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from report.problem import STATUS, Code
-from report.questions import answers
+from report.http.resource import Resource
+from report.problem import STATUS, Code, ProblemDetails
 
 PROBLEM = "application/problem+json"
 NO_CONTROL = r"^[^\x00-\x1F\x7F]*$"
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """One path: what it takes, and what it answers."""
-
-    path: str
-    summary: str
-    takes: type[Struct]
-    answers: type[Struct] | None  # as JSON
-    other_types: tuple[str, ...] = ()
-    is_cached: bool = True  # by ETag
-    is_open: bool = False  # to who has no token
-    asks: bool = True  # a query, which may fail
 
 
 def document(resources: Sequence[Resource], with_token: bool) -> dict[str, Any]:
     """OpenAPI 3.1."""
     kinds = [resource.answers for resource in resources if resource.answers]
     _, schemas = msgspec.json.schema_components(
-        [*kinds, answers.Problem], ref_template="#/components/schemas/{name}"
+        [*kinds, ProblemDetails], ref_template="#/components/schemas/{name}"
     )
     return {
         "openapi": "3.1.0",
@@ -91,5 +76,5 @@ def _responses(resource: Resource, asks_token: bool) -> dict[str, Any]:
 
 
 def _refusal(status: HTTPStatus) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/Problem"}
+    schema = {"$ref": "#/components/schemas/ProblemDetails"}
     return {"description": status.phrase, "content": {PROBLEM: {"schema": schema}}}

@@ -3,7 +3,8 @@
 from enum import StrEnum
 from http import HTTPStatus
 
-import orjson
+import msgspec
+from msgspec import Struct
 
 RETRY_AFTER_S = 1
 
@@ -49,6 +50,15 @@ _TITLE = {
 assert _TITLE.keys() == set(Code), "a code without a title"
 
 
+class ProblemDetails(Struct, frozen=True):
+    """A problem as it is told."""
+
+    title: str
+    status: int
+    detail: str
+    code: str
+
+
 class Problem(Exception):
     """A request that is not answered; `detail` is written for whoever asked."""
 
@@ -63,11 +73,5 @@ class Problem(Exception):
 
     def body(self) -> bytes:
         """The body of an `application/problem+json` answer."""
-        return orjson.dumps(
-            {
-                "title": _TITLE[self.code],
-                "status": self.status,
-                "detail": self.detail,
-                "code": self.code,
-            }
-        )
+        told = ProblemDetails(_TITLE[self.code], self.status, self.detail, self.code)
+        return msgspec.json.encode(told)

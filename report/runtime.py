@@ -1,6 +1,12 @@
-"""Everything that an answer is made of, opened together and closed together."""
+"""What lives as long as the process: opened together, and closed together."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import duckdb
 from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 
 from compactor.lake.format import Lake
 from ingest.segment import spool_folder
@@ -8,45 +14,96 @@ from report.engine.answer_cache import Cache
 from report.engine.database import connect
 from report.engine.pool import Pool
 from report.engine.scratch import Scratch
-from report.questions.ledger import Ledger
+from report.problem import Code, Problem
+from report.questions.relation import Relation, prepared
 from report.settings import Settings
 from report.snapshot.lake_listing import LakeListing
+from report.snapshot.pinned import Pinned
 from report.snapshot.site_counts import SiteCounts
 from report.snapshot.site_rows import SiteRows
-from report.snapshot.snapshot import Snapshots
+from report.snapshot.snapshot import Snapshot, Snapshots
 from report.snapshot.spool_tail import Live
-from report.telemetry import Metrics
+from report.telemetry import Telemetry
+from report.terms.period import Dates
 
 SITE_ROWS_BYTES_MAX = 64 << 20
 ANSWERS_BYTES_MAX = 32 << 20
 SNAPSHOTS_AT_ONCE = 8
 
 
-class Reports:
+class Runtime:
     """Of one data folder."""
 
     def __init__(self, settings: Settings) -> None:
         """Raises OSError when the data folder does not take files."""
         self.settings = settings
-        self.scratch = Scratch(settings.data_folder)
-        self.lake = Lake(settings.data_folder)
-        self.listing = LakeListing(self.lake)
-        self.live = Live(
-            spool_folder(settings.data_folder), settings.live_bytes_max, self.scratch.folder
-        )
-        self.snapshots = Snapshots(self.lake, self.live, self.listing)
-        self.snapshot_places = CapacityLimiter(SNAPSHOTS_AT_ONCE)
         self.export_places = CapacityLimiter(settings.exports_max)
-        self.database = connect(settings, self.scratch.folder)
-        self.pool = Pool(settings, self.database)
-        self.site_counts = SiteCounts()
-        self.ledger = Ledger(self.site_counts)
-        self.site_rows = SiteRows(SITE_ROWS_BYTES_MAX, self.listing)
-        self.cache = Cache(ANSWERS_BYTES_MAX)
-        self.metrics = Metrics(self.live, self.pool)
+
+        self._scratch = Scratch(settings.data_folder)
+        self._lake = Lake(settings.data_folder)
+        self._listing = LakeListing(self._lake)
+        self._spool = Live(
+            spool_folder(settings.data_folder), settings.live_bytes_max, self._scratch.folder
+        )
+        self._snapshots = Snapshots(self._lake, self._spool, self._listing)
+        self._snapshot_places = CapacityLimiter(SNAPSHOTS_AT_ONCE)
+        self._site_rows = SiteRows(SITE_ROWS_BYTES_MAX, self._listing)
+        self._site_counts = SiteCounts()
+
+        self._database = connect(settings, self._scratch.folder)
+        self.pool = Pool(settings, self._database)
+        self.answers = Cache(ANSWERS_BYTES_MAX)
+        self.telemetry = Telemetry(self._spool, self.pool)
 
     async def close(self) -> None:
         await self.pool.close()
-        self.database.close()
-        self.live.close()
-        self.scratch.close()
+        self._database.close()
+        self._spool.close()
+        self._scratch.close()
+
+    @asynccontextmanager
+    async def snapshot(
+        self, dates: Dates, site: str | None, held: bool = False
+    ) -> AsyncIterator[Snapshot]:
+        """`held`: its files stay until the end of the block."""
+        if not held:
+            yield await self.take(dates, site)
+            return
+        pinned = await self.pin()
+        try:
+            yield await self.take(dates, site, pinned)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await run_sync(pinned.close)
+
+    async def take(self, dates: Dates, site: str | None, pinned: Pinned | None = None) -> Snapshot:
+        """Raises FileNotFoundError when a part goes away meanwhile, and Problem."""
+        with anyio.CancelScope(deadline=anyio.current_time() + self.settings.query_s_max):
+            return await run_sync(
+                self._snapshots.take,
+                dates,
+                site,
+                pinned,
+                abandon_on_cancel=True,  # what it has read by then is there for the next one
+                limiter=self._snapshot_places,
+            )
+        raise Problem(Code.OVERLOADED, "The spool has much that is not read yet; try again.")
+
+    async def pin(self) -> Pinned:
+        return await run_sync(Pinned, self._lake, self._scratch.folder)
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """One that is nobody else's, for as long as it takes."""
+        return self._database.cursor()
+
+    def relation(
+        self, cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, site: str | None
+    ) -> Relation:
+        """What a question about the site is asked of; None: about all of them. For a thread."""
+        snapshot = prepared(cursor, snapshot, site, self._site_rows)
+        return Relation(cursor, snapshot, self._site_counts)
+
+    @property
+    def foreign(self) -> dict[str, str]:
+        """Files below data/lake/events that are no parts, and why not."""
+        return self._listing.foreign

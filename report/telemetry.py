@@ -12,23 +12,23 @@ from report.snapshot.spool_tail import Live
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
-class Metrics:
+class Telemetry:
     def __init__(self, live: Live, pool: Pool) -> None:
         self._registry = CollectorRegistry()
-        self.requests = Counter(
+        self._requests = Counter(
             "report_requests",
             "Answers by path and status.",
             ["path", "status"],
             registry=self._registry,
         )
-        self.seconds = Histogram(
+        self._seconds = Histogram(
             "report_request_seconds",
             "From the request to the start of its answer.",
             ["path"],
             buckets=SECONDS,
             registry=self._registry,
         )
-        self.known = Counter(
+        self._known = Counter(
             "report_known_answers",
             "Answers that needed no query.",
             ["how"],
@@ -37,6 +37,14 @@ class Metrics:
         running = Gauge("report_queries_running", "Queries that run now.", registry=self._registry)
         running.set_function(lambda: pool.running)
         self._registry.register(_Spool(live))
+
+    def answered(self, path: str, status: int, seconds: float) -> None:
+        self._requests.labels(path, status).inc()
+        self._seconds.labels(path).observe(seconds)
+
+    def known(self, how: str) -> None:
+        """An answer needed no query."""
+        self._known.labels(how).inc()
 
     def text(self) -> bytes:
         return generate_latest(self._registry)

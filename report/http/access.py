@@ -76,9 +76,8 @@ class Counted:
 
         async def counting_send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                metrics = scope["state"]["reports"].metrics
-                metrics.requests.labels(path, message["status"]).inc()
-                metrics.seconds.labels(path).observe(time.perf_counter() - started)
+                telemetry = scope["state"]["runtime"].telemetry
+                telemetry.answered(path, message["status"], time.perf_counter() - started)
             await send(message)
 
         await self._app(scope, receive, counting_send)

@@ -28,7 +28,7 @@ class Connection(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.settings: Settings = app_state["reports"].settings
+        self.settings: Settings = app_state["runtime"].settings
 
         # Of the head that is awaited or received; uvicorn's own timer is for what comes between
         self.head_deadline: asyncio.TimerHandle | None = None

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import dataclass
 from hashlib import blake2b
 
 import msgspec
@@ -10,28 +11,30 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from report.problem import RETRY_AFTER_S, Problem
-from report.questions import answers
 
 JSON = "application/json"
 JSON_RANGES = (JSON, "application/*", "*/*")  # the most specific one counts
 CSV = "text/csv; charset=utf-8"
+VERSION = b"2"  # of how answers are written, whatever is in them
 FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # how a formula begins, for one spreadsheet or other
-FORMAT = b"2"  # changes when the same figures are told differently
-TABLES: dict[type[msgspec.Struct], tuple[str, type[msgspec.Struct]]] = {
-    answers.Stats: ("top_paths", answers.TopPath),
-    answers.Timeseries: ("rows", answers.Bucket),
-    answers.Breakdown: ("rows", answers.Value),
-    answers.Sites: ("rows", answers.Site),
-    answers.Ledger: ("sites", answers.SiteLedger),
-}
 
 
-def to_body(told: msgspec.Struct, media_type: str) -> bytes:
-    builtins = msgspec.to_builtins(told)
-    if media_type == JSON:
-        return orjson.dumps(builtins)
-    name, row = TABLES[type(told)]
-    return _to_csv(row.__struct_fields__, builtins[name])
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The field of an answer that is told as CSV, and the struct of its rows."""
+
+    field: str
+    row: type[msgspec.Struct]
+
+
+def to_body(told: msgspec.Struct, table: Table | None, media_type: str) -> bytes:
+    if table is None or media_type == JSON:
+        return to_json(told)
+    return _to_csv(table.row.__struct_fields__, msgspec.to_builtins(getattr(told, table.field)))
+
+
+def to_json(told: msgspec.Struct) -> bytes:
+    return orjson.dumps(msgspec.to_builtins(told))
 
 
 def _to_csv(columns: tuple[str, ...], rows: list[dict[str, object]]) -> bytes:
@@ -48,9 +51,9 @@ def _no_formula(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
-def media_type_for(headers: Headers, kind: type[msgspec.Struct]) -> str:
+def media_type_for(headers: Headers, is_table: bool) -> str:
     """CSV if it is a table, and Accept names text/csv and likes it no less than JSON."""
-    if kind not in TABLES:
+    if not is_table:
         return JSON
     liked = dict(map(_weight, ",".join(headers.getlist("accept")).split(",")))
     csv_weight = liked.get("text/csv", 0.0)
@@ -70,7 +73,7 @@ def _weight(media_range: str) -> tuple[str, float]:
 def entity_tag(*depends_on: bytes) -> str:
     """Of all that an answer depends on. Weak: a proxy that compresses may change the bytes."""
     digest = blake2b(digest_size=16)
-    for each in (FORMAT, *depends_on):
+    for each in (VERSION, *depends_on):
         digest.update(len(each).to_bytes(8, "big") + each)
     return f'W/"{digest.hexdigest()}"'
 

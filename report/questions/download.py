@@ -4,20 +4,19 @@ from collections.abc import Iterator
 
 import anyio
 import duckdb
-from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response
 
 from report.engine.pool import Vanished
+from report.http.query_string import decode
+from report.http.resource import Resource
 from report.http.responses import CSV, cached, entity_tag, is_known, not_modified
 from report.http.stream import Pieces, Stream, head
 from report.problem import Code, Problem
-from report.questions.export import chunks
-from report.questions.run import retried, take
-from report.runtime import Reports
-from report.snapshot.pinned import Pinned
+from report.questions.export import Export, chunks
+from report.questions.run import retried
+from report.runtime import Runtime
 from report.snapshot.snapshot import Snapshot
-from report.terms.selection import Export
 
 MEDIA_TYPES = {
     "ndjson": "application/x-ndjson",
@@ -26,9 +25,10 @@ MEDIA_TYPES = {
 }
 
 
-async def download(request: Request, asked: Export) -> Response:
+async def download(request: Request) -> Response:
     """The first piece is made before the stream starts, so that most trouble has a status."""
-    reports: Reports = request.state.reports
+    asked = decode(request.scope["query_string"], Export)
+    runtime: Runtime = request.state.runtime
     media_type = MEDIA_TYPES[asked.format]
 
     def tag_of(snapshot: Snapshot) -> str:
@@ -39,37 +39,37 @@ async def download(request: Request, asked: Export) -> Response:
         return cached(tag) | {"content-disposition": name}
 
     async def attempt(_: bool) -> Response:
-        tag = tag_of(await take(reports, asked.period.utc_dates(), asked.site_id))
+        tag = tag_of(await runtime.take(asked.period.utc_dates(), asked.site_id))
         if is_known(request.headers, tag):
             return not_modified(tag)
         if request.method == "HEAD":
             return head(headers(tag), media_type)
-        snapshot, pieces = await _open(reports, asked)
+        snapshot, pieces = await _open(runtime, asked)
         first = await _first(pieces)
-        stall_s_max = reports.settings.export_stall_s_max
+        stall_s_max = runtime.settings.export_stall_s_max
         return Stream(first, pieces, stall_s_max, headers(tag_of(snapshot)), media_type)
 
     return await retried(attempt)
 
 
-async def _open(reports: Reports, asked: Export) -> tuple[Snapshot, Pieces]:
+async def _open(runtime: Runtime, asked: Export) -> tuple[Snapshot, Pieces]:
     """Raises Problem when all places are taken."""
     place = object()
     try:
-        reports.export_places.acquire_on_behalf_of_nowait(place)
+        runtime.export_places.acquire_on_behalf_of_nowait(place)
     except anyio.WouldBlock:
         raise Problem(Code.OVERLOADED, "Other exports are under way.") from None
     try:
-        pinned = await run_sync(Pinned, reports.lake, reports.scratch.folder)
+        pinned = await runtime.pin()
         try:
-            snapshot = await take(reports, asked.period.utc_dates(), asked.site_id, pinned)
+            snapshot = await runtime.take(asked.period.utc_dates(), asked.site_id, pinned)
         except BaseException:
             pinned.close()
             raise
     except BaseException:
-        reports.export_places.release_on_behalf_of(place)
+        runtime.export_places.release_on_behalf_of(place)
         raise
-    cursor = reports.database.cursor()
+    cursor = runtime.cursor()
     pieces = chunks(cursor, snapshot, asked)
 
     def close() -> None:
@@ -78,9 +78,9 @@ async def _open(reports: Reports, asked: Export) -> tuple[Snapshot, Pieces]:
         pinned.close()
 
     def leave() -> None:
-        reports.export_places.release_on_behalf_of(place)
+        runtime.export_places.release_on_behalf_of(place)
 
-    return snapshot, Pieces(pieces, cursor, reports.settings.query_s_max, close, leave)
+    return snapshot, Pieces(pieces, cursor, runtime.settings.query_s_max, close, leave)
 
 
 def _end(pieces: Iterator[bytes]) -> None:
@@ -97,3 +97,14 @@ async def _first(pieces: Pieces) -> bytes | None:
         if isinstance(error, duckdb.Error):
             raise Problem(Code.LAKE_UNAVAILABLE, "A part of the lake is damaged.") from error
         raise
+
+
+RESOURCE = Resource(
+    path="/export",
+    summary="The events themselves",
+    get=download,
+    takes=Export,
+    other_types=tuple(MEDIA_TYPES.values()),
+    is_cached=True,
+    asks=True,
+)

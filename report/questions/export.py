@@ -6,6 +6,7 @@ asked for, and no consolidation and no retention can break it off.
 
 import io
 from collections.abc import Iterator
+from typing import Literal
 
 import duckdb
 import pyarrow as pa
@@ -17,11 +18,18 @@ from report.http.responses import FORMULA
 from report.snapshot.relation import events
 from report.snapshot.snapshot import Snapshot
 from report.terms.period import Dates
-from report.terms.selection import Export
+from report.terms.selection import Selection
 
 BATCH_ROWS = 16_384
 ROW_GROUP_ROWS = 122_880
 _TIMES = ('"timestamp"', "received_at")
+
+
+class Export(Selection, frozen=True, kw_only=True):
+    format: Literal["ndjson", "csv", "parquet"] = "ndjson"
+
+    def type_unless_given(self) -> str:
+        return ""  # every type
 
 
 def chunks(cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export) -> Iterator[bytes]:

@@ -1,16 +1,16 @@
-"""From a request to its answer: a snapshot, an ETag of it, and only then, if need be, a query."""
+"""From a request to its answer: a snapshot, an ETag of it, and only then, if need be, DuckDB."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeVar
 
-import anyio
-import msgspec
-from anyio.to_thread import run_sync
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
 from report.engine.pool import Cursor, Vanished
+from report.http.query_string import decode
+from report.http.resource import Resource
 from report.http.responses import (
     entity_tag,
     is_known,
@@ -21,76 +21,88 @@ from report.http.responses import (
     to_body,
 )
 from report.problem import Code, Problem
-from report.runtime import Reports
-from report.snapshot.pinned import Pinned
-from report.snapshot.relation import unrepeated
+from report.questions.question import Question
+from report.runtime import Runtime
 from report.snapshot.snapshot import Snapshot
-from report.terms.period import Dates
-from report.terms.selection import Selection
 
 # Parts vanish when their date is consolidated. From the second try on they are held while they are
 # read, for there may be many such dates, one after the other.
 TRIES_MAX = 3
 
-Told = msgspec.Struct
-Question = Callable[[Cursor, Snapshot], Told]
 Result = TypeVar("Result")
 
 
-async def of_selection(
-    request: Request, asked: Selection, kind: type[Told], question: Question
+def resource(question: Question[Any]) -> Resource:
+    return Resource(
+        path=question.path,
+        summary=question.summary,
+        get=partial(answer, question),
+        takes=question.takes,
+        answers=question.answers,
+        other_types=("text/csv",) if question.table else (),
+        is_cached=not question.depends_on_clock,
+        asks=True,
+    )
+
+
+async def answer(question: Question[Any], request: Request) -> Response:
+    """Raises Problem."""
+    asked = decode(request.scope["query_string"], question.takes)
+    question.refuse(asked)
+    return await retried(partial(_attempt, question, request, asked))
+
+
+async def _attempt(
+    question: Question[Any], request: Request, asked: Struct, held: bool
 ) -> Response:
-    reports: Reports = request.state.reports
-    site = asked.site_id
-
-    def of_less(cursor: Cursor, snapshot: Snapshot) -> Told:
-        snapshot = unrepeated(cursor, snapshot, site)
-        return question(cursor, reports.site_rows.with_cached_rows(cursor, snapshot, site))
-
-    return await of_snapshot(request, asked.period.utc_dates(), site, kind, of_less)
-
-
-async def of_snapshot(
-    request: Request, dates: Dates, site: str | None, kind: type[Told], question: Question
-) -> Response:
-    """An answer that depends on the URL, on Accept and on what there is, and on nothing else."""
-    media_type = media_type_for(request.headers, kind)
-    reports: Reports = request.state.reports
-    url = request.url.path.encode(), request.scope["query_string"], media_type.encode()
-
-    async def attempt(held: bool) -> Response:
-        async with taken(reports, dates, site, held) as snapshot:
-            tag = entity_tag(*url, snapshot.identity)
-            if is_known(request.headers, tag):
-                reports.metrics.known.labels("not_modified").inc()
-                return not_modified(tag)
-            body = reports.cache.get(tag)
-            if body is None:
-                body = await run(
-                    request, snapshot, lambda c: to_body(question(c, snapshot), media_type)
-                )
-                reports.cache.put(tag, body)
-            else:
-                reports.metrics.known.labels("cached").inc()
-            return tagged(body, tag, media_type)
-
-    return await retried(attempt)
-
-
-async def of_now(
-    request: Request, dates: Dates, site: str | None, kind: type[Told], question: Question
-) -> Response:
-    """An answer that depends on the clock as well."""
-    media_type = media_type_for(request.headers, kind)
-
-    async def attempt(held: bool) -> Response:
-        async with taken(request.state.reports, dates, site, held) as snapshot:
-            body = await run(
-                request, snapshot, lambda c: to_body(question(c, snapshot), media_type)
-            )
+    runtime: Runtime = request.state.runtime
+    media_type = media_type_for(request.headers, question.table is not None)
+    scope = question.scope(asked)
+    async with runtime.snapshot(scope.dates, scope.site, held) as snapshot:
+        if question.depends_on_clock:
+            body = await _ask(question, request, asked, snapshot, media_type)
             return of_this_moment(body, media_type)
+        tag = _tag(question, request, snapshot, media_type)
+        if is_known(request.headers, tag):
+            runtime.telemetry.known("not_modified")
+            return not_modified(tag)
+        if known := runtime.answers.get(tag):
+            runtime.telemetry.known("cached")
+            return tagged(known, tag, media_type)
+        body = await _ask(question, request, asked, snapshot, media_type)
+        runtime.answers.put(tag, body)
+        return tagged(body, tag, media_type)
 
-    return await retried(attempt)
+
+def _tag(question: Question[Any], request: Request, snapshot: Snapshot, media_type: str) -> str:
+    """An answer depends on how it is told, on the URL, on Accept and on what there is."""
+    query = request.scope["query_string"]
+    return entity_tag(
+        question.format, question.path.encode(), query, media_type.encode(), snapshot.identity
+    )
+
+
+async def _ask(
+    question: Question[Any],
+    request: Request,
+    asked: Struct,
+    snapshot: Snapshot,
+    media_type: str,
+) -> bytes:
+    runtime: Runtime = request.state.runtime
+    site = question.scope(asked).site
+
+    def in_thread(cursor: Cursor) -> bytes:
+        relation = runtime.relation(cursor, snapshot, site)
+        return to_body(question.ask(relation, asked), question.table, media_type)
+
+    return await runtime.pool.run(in_thread, snapshot.cost_rows, partial(_left, request))
+
+
+async def _left(request: Request) -> None:
+    """Returns when the client has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def retried(attempt: Callable[[bool], Awaitable[Result]]) -> Result:
@@ -103,44 +115,3 @@ async def retried(attempt: Callable[[bool], Awaitable[Result]]) -> Result:
         except OSError as error:
             raise Problem(Code.LAKE_UNAVAILABLE, f"{error.strerror or 'Trouble'}.") from error
     raise Problem(Code.LAKE_UNAVAILABLE, "Parts of the lake cannot be read.") from trouble
-
-
-@asynccontextmanager
-async def taken(
-    reports: Reports, dates: Dates, site: str | None, held: bool
-) -> AsyncIterator[Snapshot]:
-    """A snapshot; `held`: its files stay until the end of the block."""
-    if not held:
-        yield await take(reports, dates, site)
-        return
-    pinned = await run_sync(Pinned, reports.lake, reports.scratch.folder)
-    try:
-        yield await take(reports, dates, site, pinned)
-    finally:
-        with anyio.CancelScope(shield=True):
-            await run_sync(pinned.close)
-
-
-async def take(
-    reports: Reports, dates: Dates, site: str | None, pinned: Pinned | None = None
-) -> Snapshot:
-    """Raises FileNotFoundError when a part goes away meanwhile."""
-    with anyio.CancelScope(deadline=anyio.current_time() + reports.settings.query_s_max):
-        return await run_sync(
-            reports.snapshots.take,
-            dates,
-            site,
-            pinned,
-            abandon_on_cancel=True,  # what it has read by then is there for the next one
-            limiter=reports.snapshot_places,
-        )
-    raise Problem(Code.OVERLOADED, "The spool has much that is not read yet; try again.")
-
-
-async def run(request: Request, snapshot: Snapshot, ask: Callable[[Cursor], bytes]) -> bytes:
-    async def left() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    reports: Reports = request.state.reports
-    return await reports.pool.run(ask, snapshot.cost_rows, left)

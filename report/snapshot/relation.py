@@ -15,6 +15,7 @@ from report.snapshot.listed_part import ListedPart
 from report.snapshot.part_files import files
 from report.snapshot.segment_rows import SPILL_SCHEMA
 from report.snapshot.snapshot import Snapshot
+from report.terms.filters import conditions
 from report.terms.period import Period
 from report.terms.selection import Selection
 from report.terms.zone import DAY_US, Stretch, midnight, stretches, to_datetime
@@ -53,15 +54,6 @@ SPILLED = """
 COLUMNS = ", ".join('"timestamp"' if name == "timestamp" else name for name in SCHEMA.names)
 NOTHING = "(FROM live LIMIT 0)"
 OF_SITE = "site_id = $site"
-HOST = r"""nullif(lower(regexp_extract(
-    referrer, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:]*)', 1)), '')"""
-FIELDS = {
-    "path": "path",
-    "referrer": "nullif(referrer, '')",
-    "referrer_host": HOST,
-    "event_type": "event_type",
-    "user_id": "user_id",
-}
 
 
 Cursor = duckdb.DuckDBPyConnection
@@ -106,11 +98,11 @@ def events(snapshot: Snapshot, asked: Selection) -> Events:
     """The events that are asked for, of those in the snapshot."""
     over = _stretches(snapshot, asked.period)
     parameters: dict[str, Any] = {"site": asked.site_id}
-    conditions = [
-        *_fields(asked, parameters),
+    where = [
+        *conditions(asked.filters, parameters),
         *_times(snapshot, asked.period, over, parameters),
     ]
-    select = {"columns": COLUMNS, "of_site": OF_SITE, "conditions": "".join(conditions)}
+    select = {"columns": COLUMNS, "of_site": OF_SITE, "conditions": "".join(where)}
     sources = list(_sources(snapshot, parameters)) or ["live"]
     texts = [EVENTS.format(name="events", sources=_union(sources, select))]
     if "fresh" in sources:
@@ -127,7 +119,7 @@ def divided(snapshot: Snapshot, groups: Sequence[Sequence[ListedPart]], asked: S
     """The relations `events_0`, `events_1` and so on: the events of each group of its parts."""
     parameters: dict[str, Any] = {"site": asked.site_id}
     select = {"columns": COLUMNS, "of_site": OF_SITE}
-    select["conditions"] = "".join(_fields(asked, parameters))
+    select["conditions"] = "".join(conditions(asked.filters, parameters))
     texts = []
     for n, group in enumerate(groups):
         sources = files(f"parts_{n}", group, snapshot.lake, parameters)
@@ -173,28 +165,6 @@ def _waiting(snapshot: Snapshot, of_site: str, parameters: dict[str, Any]) -> st
     if snapshot.spilled:
         rows += _spilled(snapshot, parameters).format(of_site=of_site)
     return WAITING.format(waiting=rows, fresh=_fresh(snapshot, of_site, parameters))
-
-
-def value_of(by: str, parameters: dict[str, Any]) -> str:
-    """The SQL for what a breakdown counts by."""
-    if not by.startswith("props."):
-        return FIELDS[by]
-    key = by.removeprefix("props.").replace("~", "~0").replace("/", "~1")
-    parameters["pointer"] = "/" + key  # RFC 6901: unlike JSONPath it has no wildcards
-    return "json_extract_string(props, $pointer)"
-
-
-def _fields(asked: Selection, parameters: dict[str, Any]) -> Iterator[str]:
-    if asked.types:
-        parameters["event_type"] = asked.types
-        yield " AND event_type = $event_type"
-    for name in ("path", "referrer", "referrer_host", "user_id"):
-        wanted = getattr(asked, name)
-        if wanted == "":
-            yield f" AND {FIELDS[name]} IS NULL"
-        elif wanted:
-            parameters[name] = wanted
-            yield f" AND {FIELDS[name]} = ${name}"
 
 
 def _stretches(snapshot: Snapshot, period: Period) -> list[Stretch]:

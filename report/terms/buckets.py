@@ -89,3 +89,28 @@ def _hours(period: Period, over: Sequence[Stretch]) -> Iterator[tuple[int, int]]
                 key = max(hour, start)
                 yield key, key
                 hour += HOUR_US
+
+
+def key_sql(interval: Interval, over: Sequence[Stretch]) -> str:
+    """The SQL for the key of an event's bucket. Has no text of a request in it."""
+    offset = _by_stretch(over, [each.offset for each in over])
+    local = f"""make_timestamp(epoch_us("timestamp") + {offset})"""
+    key = f"epoch_us(date_trunc('{interval}', {local}))"
+    if interval != "hour":
+        return key
+    if all((each.start + each.offset) % HOUR_US == 0 for each in over[1:]):
+        return f"{key} - {offset}"
+    # An hour that a change cut short starts with the change. What `over` starts with is no change
+    starts = [over[0].start - HOUR_US, *(each.start for each in over[1:])]
+    return f"greatest({key} - {offset}, {_by_stretch(over, starts)})"
+
+
+def _by_stretch(over: Sequence[Stretch], values: Sequence[int]) -> str:
+    """The SQL for the value that belongs to the stretch of an event."""
+    if len(over) < 2:
+        return str(values[0]) if values else "0"
+    cases = (
+        f"""WHEN epoch_us("timestamp") < {each.end} THEN {value}"""
+        for each, value in zip(over[:-1], values, strict=False)
+    )
+    return f"CASE {' '.join(cases)} ELSE {values[-1]} END"

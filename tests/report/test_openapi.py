@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import load_all_checks, not_a_server_error
 from schemathesis.specs.openapi import checks
 
-from report.questions.handlers import HANDLERS
+from report.app import RESOURCES
 from tests.processes import PROJECT, running
 from tests.report.holding import Folder, event
 
@@ -39,7 +39,7 @@ def operations(document):
     return {each.ok().path: each.ok() for each in document.get_all_operations()}
 
 
-PATHS = [resource.path for resource in HANDLERS]
+PATHS = [resource.path for resource in RESOURCES]
 
 
 # Schemathesis leaves out the path from which it has the document

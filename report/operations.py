@@ -1,0 +1,93 @@
+"""What an operator and a client's author ask: is it up, is it ready, what does it do, and how."""
+
+from typing import Any
+
+import orjson
+from msgspec import Struct
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import Response
+
+from report.http.query_string import Nothing, decode
+from report.http.resource import Resource
+from report.http.responses import (
+    JSON,
+    entity_tag,
+    is_known,
+    not_modified,
+    of_this_moment,
+    tagged,
+    to_json,
+)
+from report.questions.run import retried
+from report.runtime import Runtime
+from report.terms.period import Dates
+
+FOREIGN_MAX = 100
+
+
+class Health(Struct, frozen=True):
+    status: str
+
+
+class Foreign(Struct, frozen=True):
+    file: str
+    reason: str
+
+
+class Ready(Struct, frozen=True):
+    """`foreign`: files below data/lake/events that are not parts, and are left out of answers."""
+
+    status: str
+    foreign: list[Foreign]
+
+
+async def health(request: Request) -> Response:
+    decode(request.scope["query_string"], Nothing)
+    return of_this_moment(to_json(Health(status="ok")), JSON)
+
+
+async def ready(request: Request) -> Response:
+    """Ready is who can look at the spool and at every date of the lake."""
+    decode(request.scope["query_string"], Nothing)
+    runtime: Runtime = request.state.runtime
+    await retried(lambda held: runtime.take(Dates(), ""))
+    left_out = sorted(runtime.foreign.items())[:FOREIGN_MAX]
+    foreign = [Foreign(file, reason) for file, reason in left_out]
+    return of_this_moment(to_json(Ready(status="ready", foreign=foreign)), JSON)
+
+
+async def metrics(request: Request) -> Response:
+    decode(request.scope["query_string"], Nothing)
+    return of_this_moment(request.state.runtime.telemetry.text(), CONTENT_TYPE_LATEST)
+
+
+async def openapi(request: Request) -> Response:
+    decode(request.scope["query_string"], Nothing)
+    document: dict[str, Any] = request.state.document
+    body = orjson.dumps(document)
+    tag = entity_tag(body)
+    return not_modified(tag) if is_known(request.headers, tag) else tagged(body, tag, JSON)
+
+
+RESOURCES = (
+    Resource(
+        path="/health", summary="Is the process up?", get=health, answers=Health, is_open=True
+    ),
+    Resource(
+        path="/ready",
+        summary="Can it answer? What is left out?",
+        get=ready,
+        answers=Ready,
+        is_open=True,
+        asks=True,
+    ),
+    Resource(path="/metrics", summary="For Prometheus", get=metrics, other_types=("text/plain",)),
+    Resource(
+        path="/openapi.json",
+        summary="This document",
+        get=openapi,
+        other_types=(JSON,),
+        is_cached=True,
+    ),
+)

@@ -1,0 +1,58 @@
+"""The dimensions: what events can be told apart by. One row each; filters and breakdowns follow."""
+
+from dataclasses import dataclass, field
+
+from ingest.event import COLUMNS
+
+HOST = r"""nullif(lower(regexp_extract(
+    referrer, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:]*)', 1)), '')"""
+PROPS = "props."
+KEY_CHARACTERS_MAX = 64
+
+_COLUMNS = {column.name: column for column in COLUMNS}
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """`sql` is its value for an event; null is none. `parameters` are bound in it."""
+
+    name: str
+    words: str  # for people
+    column: str  # that it is made of
+    sql: str
+    parameters: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def characters_max(self) -> int:
+        return _COLUMNS[self.column].longest
+
+    @property
+    def is_required(self) -> bool:
+        """Every event has one."""
+        return _COLUMNS[self.column].required
+
+
+DIMENSIONS = {
+    dimension.name: dimension
+    for dimension in (
+        Dimension(
+            "event_type", "Type of event, page_view unless given", "event_type", "event_type"
+        ),
+        Dimension("path", "Path of the page", "path", "path"),
+        Dimension("referrer", "What led there", "referrer", "nullif(referrer, '')"),
+        Dimension("referrer_host", "The host that led there", "referrer", HOST),
+        Dimension("user_id", "Who it was", "user_id", "user_id"),
+    )
+}
+PATTERN = rf"^({'|'.join(DIMENSIONS)}|props\..{{0,{KEY_CHARACTERS_MAX}}})$"
+
+
+def dimension(name: str) -> Dimension:
+    """The one of that name, which fits PATTERN; props.KEY is a value of props."""
+    if not name.startswith(PROPS):
+        return DIMENSIONS[name]
+    key = name.removeprefix(PROPS)
+    # RFC 6901: unlike JSONPath it has no wildcards
+    pointer = "/" + key.replace("~", "~0").replace("/", "~1")
+    sql = "json_extract_string(props, $pointer)"
+    return Dimension(name, f"Your own {key}", "props", sql, {"pointer": pointer})
