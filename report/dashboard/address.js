@@ -1,8 +1,7 @@
 // What is shown, kept in the page's address: it can be bookmarked, sent, and gone back from.
 
+import {FILTERS} from "./panels.js";
 import {RANGES, today} from "./range.js";
-
-export const FILTERS = {path: "Page", referrer_host: "Referrer", event_type: "Event"};
 
 const DATE = /^\d{4}-\d\d-\d\d$/;
 const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";

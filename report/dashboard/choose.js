@@ -1,6 +1,8 @@
 // The form that chooses what is shown, and the filters that are set.
 
-import {FILTERS, zones} from "./address.js";
+import {zones} from "./address.js";
+import {element} from "./element.js";
+import {FILTERS} from "./panels.js";
 import {RANGES} from "./range.js";
 
 const form = document.getElementById("choose");
@@ -54,10 +56,8 @@ function showFilters(state) {
 }
 
 function filter(name, value) {
-  const button = Object.assign(document.createElement("button"), {type: "button", name, title: value});
+  const text = [`${FILTERS[name]}:`, element("b", {}, value)];
+  const button = element("button", {type: "button", name, title: value}, ...text);
   button.setAttribute("aria-label", `Remove the filter ${FILTERS[name]}: ${value}`);
-  button.append(`${FILTERS[name]}:`, Object.assign(document.createElement("b"), {textContent: value}));
-  const item = document.createElement("li");
-  item.append(button);
-  return item;
+  return element("li", {}, button);
 }

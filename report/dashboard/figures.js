@@ -1,12 +1,12 @@
-// The three figures, and how two of them have changed since the period before.
+// The figures, and how they have changed since the period before.
 
+import {FIGURES} from "./panels.js";
 import {count, date, full, share} from "./text.js";
 
 const $ = (id) => document.getElementById(id);
 
-export function showFigures({unique_users, total_views}) {
-  write($("visitors"), unique_users);
-  write($("views"), total_views);
+export function showFigures(figures) {
+  for (const {id, name} of FIGURES) write($(id), figures[name]);
 }
 
 export function showLive({users, views}) {
@@ -18,8 +18,7 @@ export function showLive({users, views}) {
 export function showChange(figures, before, span) {
   const words = (name) =>
     before ? change(figures[name], before[name], span) : `since ${date(span.from)}`;
-  $("visitors-change").textContent = words("unique_users");
-  $("views-change").textContent = words("total_views");
+  for (const {id, name} of FIGURES) $(`${id}-change`).textContent = words(name);
 }
 
 function write(element, n) {

@@ -6,6 +6,7 @@ import {Chart} from "./chart.js";
 import * as choose from "./choose.js";
 import {showChange, showFigures, showLive} from "./figures.js";
 import * as notice from "./notice.js";
+import {FILTERS, PANELS, place} from "./panels.js";
 import {span} from "./range.js";
 import {Table} from "./table.js";
 import {amount, days} from "./text.js";
@@ -26,27 +27,17 @@ let limits = {}; // rows of each table that was asked for more
 let asking = new AbortController();
 let timer;
 
+place();
 const chart = new Chart($("chart"), (words) => ($("readout").textContent = words || title()));
-const tables = {
-  path: table("path", {title: "Page", none: "(none)", hint: "No pages in this time."}),
-  referrer_host: table("referrer_host", {
-    title: "Referrer",
-    none: "Direct or internal",
-    hint: "No referrers in this time.",
-  }),
-  event_type: table("event_type", {
-    title: "Event",
-    hint: 'No events but page views. A page sends one with footfall("signup").',
-  }),
-};
+const tables = Object.fromEntries(PANELS.map((panel) => [panel.name, table(panel)]));
 
-function table(name, given) {
+function table({name, ...panel}) {
   const onChoose = (value) => go({[name]: value});
   const onMore = () => {
     limits[name] = (limits[name] || ROWS) + ROWS_MORE;
     load();
   };
-  return new Table($(name), {...given, onChoose, onMore});
+  return new Table($(name), {...panel, onChoose, onMore});
 }
 
 const title = () => days(shown.from, shown.to);
@@ -124,15 +115,16 @@ async function askReport(signal) {
   const [figures] = await Promise.all([askFigures(signal), askChart(signal), askLive(signal)]);
   await Promise.all([
     askBefore(figures, signal),
-    ...Object.keys(tables).map((name) => askTable(name, signal)),
+    ...PANELS.map((panel) => askTable(panel, signal)),
   ]);
   return figures;
 }
 
 // What all questions share; `period` is the one that is shown, or the one before.
 function selection(period) {
-  const {site_id, tz, path, referrer_host, event_type} = state;
-  return {site_id, from: period.from, to: period.to, tz, path, referrer_host, event_type};
+  const {site_id, tz} = state;
+  const filters = Object.keys(FILTERS).map((name) => [name, state[name]]);
+  return {site_id, from: period.from, to: period.to, tz, ...Object.fromEntries(filters)};
 }
 
 async function askFigures(signal) {
@@ -157,16 +149,16 @@ async function askLive(signal) {
 }
 
 // A table is not filtered by its own column, so that one can go from one value to the next.
-async function askTable(name, signal) {
+async function askTable({name, without, heading: own}, signal) {
   const limit = limits[name] || ROWS;
-  const extra = name == "event_type" ? 1 : 0; // page views have a figure of their own
+  const extra = without ? 1 : 0;
   const asked = {...selection(shown), [name]: null, by: name, limit: limit + extra};
   const {rows, total} = await get("stats/breakdown", asked, signal);
-  const listed = extra ? rows.filter((row) => row.value != "page_view") : rows;
+  const listed = rows.filter((row) => row.value == null || row.value !== without);
   tables[name].show(listed.slice(0, limit), {
     chosen: state[name],
     more: total > rows.length || listed.length > limit,
-    heading: extra ? "Events" : heading(),
+    heading: own || heading(),
   });
 }
 

@@ -1,7 +1,7 @@
 // What is said when there are no figures to show: nothing yet, nothing here, trouble, no token.
 
-import {FILTERS} from "./address.js";
 import {Failure, forgetToken, keepToken} from "./api.js";
+import {FILTERS} from "./panels.js";
 import {date} from "./text.js";
 
 const $ = (id) => document.getElementById(id);

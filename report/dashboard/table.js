@@ -1,12 +1,7 @@
 // A table of values, most viewed first, with bars; a click on a value filters by it.
 
+import {element} from "./element.js";
 import {brief, full} from "./text.js";
-
-const element = (tag, attributes = {}, ...children) => {
-  const made = Object.assign(document.createElement(tag), attributes);
-  made.append(...children);
-  return made;
-};
 
 // The bars compare what has a name; the many events without one would dwarf it.
 const isNamed = (row) => row.value != null;
