@@ -32,18 +32,14 @@ class Dimension:
         return _COLUMNS[self.column].required
 
 
-DIMENSIONS = {
-    dimension.name: dimension
-    for dimension in (
-        Dimension(
-            "event_type", "Type of event, page_view unless given", "event_type", "event_type"
-        ),
-        Dimension("path", "Path of the page", "path", "path"),
-        Dimension("referrer", "What led there", "referrer", "nullif(referrer, '')"),
-        Dimension("referrer_host", "The host that led there", "referrer", HOST),
-        Dimension("user_id", "Who it was", "user_id", "user_id"),
-    )
-}
+_ROWS = (
+    Dimension("event_type", "Type of event, page_view unless given", "event_type", "event_type"),
+    Dimension("path", "Path of the page", "path", "path"),
+    Dimension("referrer", "What led there", "referrer", "nullif(referrer, '')"),
+    Dimension("referrer_host", "The host that led there", "referrer", HOST),
+    Dimension("user_id", "Who it was", "user_id", "user_id"),
+)
+DIMENSIONS = {dimension.name: dimension for dimension in _ROWS}
 PATTERN = rf"^({'|'.join(DIMENSIONS)}|props\..{{0,{KEY_CHARACTERS_MAX}}})$"
 
 

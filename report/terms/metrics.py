@@ -35,26 +35,24 @@ class Metric:
         return Annotated[self.kind, Meta(description=self.words)]
 
 
-METRICS = {
-    metric.name: metric
-    for metric in (
-        Metric(
-            name="views",
-            words="Events of the selection.",
-            of_events="count(*)",
-            of_user="count(*)",
-            of_users="sum(views)::BIGINT",
-            total="total_views",
-        ),
-        Metric(
-            name="users",
-            words="Distinct user_ids among them.",
-            of_events="count(DISTINCT user_id)",
-            of_users="count(user_id)",
-            total="unique_users",
-        ),
-    )
-}
+_ROWS = (
+    Metric(
+        name="views",
+        words="Events of the selection.",
+        of_events="count(*)",
+        of_user="count(*)",
+        of_users="sum(views)::BIGINT",
+        total="total_views",
+    ),
+    Metric(
+        name="users",
+        words="Distinct user_ids among them.",
+        of_events="count(DISTINCT user_id)",
+        of_users="count(user_id)",
+        total="unique_users",
+    ),
+)
+METRICS = {metric.name: metric for metric in _ROWS}
 TOLD = tuple(metric for metric in METRICS.values() if metric.is_told)
 VIEWS = METRICS["views"]  # what is listed by how much there is of it, is listed by these
 ZEROS = [metric.zero for metric in TOLD]
