@@ -6,14 +6,13 @@ from msgspec import Struct, defstruct
 
 from report.questions.question import Instant, Question, Scope
 from report.questions.relation import Relation
-from report.questions.totals import TOTALS
 from report.terms import metrics
 from report.terms.period import Dates
 from report.terms.selection import Selection, Site
 from report.terms.zone import instant
 
 LAST = timedelta(minutes=5)
-SQL = f"""{TOTALS} WHERE "timestamp" > $after AND "timestamp" <= $now"""
+SQL = f"""SELECT {metrics.named()} FROM events WHERE "timestamp" > $after AND "timestamp" <= $now"""
 
 
 class Takes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,7 +25,7 @@ Live = defstruct(
         ("site_id", str),
         ("first", Instant),
         ("last", Instant),
-        *((metric.name, metric.type) for metric in metrics.TOLD),
+        *metrics.fields(),
     ],
     namespace={"__doc__": "Events after `from`, up to `to`."},
     rename={"first": "from", "last": "to"},
@@ -44,8 +43,7 @@ def ask(relation: Relation, asked: Takes) -> Struct:
     now = datetime.now(UTC)
     after = now - LAST
     [counts] = relation.ask(Selection(site_id=asked.site_id), SQL, after=after, now=now)
-    names = (metric.name for metric in metrics.TOLD)
-    counted = dict(zip(names, counts, strict=True))
+    counted = dict(zip((name for name, _ in metrics.fields()), counts, strict=True))
     return Live(site_id=asked.site_id, first=instant(after), last=instant(now), **counted)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -47,62 +46,63 @@ def resource(question: Question[Any]) -> Resource:
 
 async def answer(question: Question[Any], request: Request) -> Response:
     """Raises Problem."""
-    asked = decode(request.scope["query_string"], question.takes)
-    question.refuse(asked)
-    return await retried(partial(_attempt, question, request, asked))
+    return await retried(Run(question, request).attempt)
 
 
-async def _attempt(
-    question: Question[Any], request: Request, asked: Struct, held: bool
-) -> Response:
-    runtime: Runtime = request.state.runtime
-    media_type = media_type_for(request.headers, question.table is not None)
-    scope = question.scope(asked)
-    async with runtime.snapshot(scope.dates, scope.site, held) as snapshot:
-        if question.depends_on_clock:
-            body = await _ask(question, request, asked, snapshot, media_type)
-            return of_this_moment(body, media_type)
-        tag = _tag(question, request, snapshot, media_type)
-        if is_known(request.headers, tag):
-            runtime.telemetry.known("not_modified")
-            return not_modified(tag)
-        if known := runtime.answers.get(tag):
-            runtime.telemetry.known("cached")
-            return tagged(known, tag, media_type)
-        body = await _ask(question, request, asked, snapshot, media_type)
-        runtime.answers.put(tag, body)
-        return tagged(body, tag, media_type)
+class Run:
+    """One question of one request."""
 
+    def __init__(self, question: Question[Any], request: Request) -> None:
+        """Raises Problem for what cannot be asked."""
+        self._question = question
+        self._request = request
+        self._runtime: Runtime = request.state.runtime
+        self._asked = decode(request.scope["query_string"], question.takes)
+        question.refuse(self._asked)
+        self._scope = question.scope(self._asked)
+        self._media_type = media_type_for(request.headers, question.table is not None)
 
-def _tag(question: Question[Any], request: Request, snapshot: Snapshot, media_type: str) -> str:
-    """An answer depends on how it is told, on the URL, on Accept and on what there is."""
-    query = request.scope["query_string"]
-    return entity_tag(
-        question.format, question.path.encode(), query, media_type.encode(), snapshot.identity
-    )
+    async def attempt(self, held: bool) -> Response:
+        """`held`: the files of its snapshot stay until it is answered."""
+        async with self._runtime.snapshot(self._scope.dates, self._scope.site, held) as snapshot:
+            if self._question.depends_on_clock:
+                return of_this_moment(await self._body(snapshot), self._media_type)
+            tag = self._tag(snapshot)
+            if is_known(self._request.headers, tag):
+                self._runtime.telemetry.known("not_modified")
+                return not_modified(tag)
+            return tagged(await self._body_of(tag, snapshot), tag, self._media_type)
 
+    def _tag(self, snapshot: Snapshot) -> str:
+        """Of all that the answer depends on: how it is told, the URL, Accept, and what there is."""
+        path, query = self._question.path.encode(), self._request.scope["query_string"]
+        how = self._question.format, self._media_type.encode()
+        return entity_tag(*how, path, query, snapshot.identity)
 
-async def _ask(
-    question: Question[Any],
-    request: Request,
-    asked: Struct,
-    snapshot: Snapshot,
-    media_type: str,
-) -> bytes:
-    runtime: Runtime = request.state.runtime
-    site = question.scope(asked).site
+    async def _body_of(self, tag: str, snapshot: Snapshot) -> bytes:
+        """The one that was given for this tag before, if it is still there."""
+        known = self._runtime.answers.get(tag)
+        if known is not None:
+            self._runtime.telemetry.known("cached")
+            return known
+        body = await self._body(snapshot)
+        self._runtime.answers.put(tag, body)
+        return body
 
-    def in_thread(cursor: Cursor) -> bytes:
-        relation = runtime.relation(cursor, snapshot, site)
-        return to_body(question.ask(relation, asked), question.table, media_type)
+    async def _body(self, snapshot: Snapshot) -> bytes:
+        ask = partial(self._ask, snapshot)
+        return await self._runtime.pool.run(ask, snapshot.cost_rows, self._left)
 
-    return await runtime.pool.run(in_thread, snapshot.cost_rows, partial(_left, request))
+    def _ask(self, snapshot: Snapshot, cursor: Cursor) -> bytes:
+        """In a thread."""
+        relation = self._runtime.relation(cursor, snapshot, self._scope.site)
+        answer = self._question.ask(relation, self._asked)
+        return to_body(answer, self._question.table, self._media_type)
 
-
-async def _left(request: Request) -> None:
-    """Returns when the client has gone."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+    async def _left(self) -> None:
+        """Returns when the client has gone."""
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
 
 
 async def retried(attempt: Callable[[bool], Awaitable[Result]]) -> Result:

@@ -44,7 +44,7 @@ Stats = defstruct(
         ("site_id", str),
         ("date", Day | None),
         *REPEATED,
-        *((metric.total_name, metric.type) for metric in metrics.TOLD),
+        *((metric.total_name, metric.type) for metric in metrics.DEFAULT),
         ("top_paths", list[TopPath]),
     ],
     namespace={"__doc__": "Of what was asked, that which was given is repeated."},
@@ -58,7 +58,7 @@ Stats = defstruct(
 def ask(relation: Relation, asked: Takes) -> Struct:
     """The most viewed paths first, ties by path."""
     [(*counts, top)] = relation.ask(asked, SQL, limit=asked.limit or PATHS)
-    names = (metric.total_name for metric in metrics.TOLD)
+    names = (metric.total_name for metric in metrics.DEFAULT)
     return Stats(
         site_id=asked.site_id,
         date=asked.date or None,

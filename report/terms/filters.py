@@ -75,12 +75,12 @@ FILTERS = {
 }
 
 
-def taken() -> list[tuple[str, Any, Any]]:
+def parameter_fields() -> list[tuple[str, Any, Any]]:
     """The fields of a struct that takes them."""
     return [(name, each.type | UnsetType, UNSET) for name, each in FILTERS.items()]
 
 
-def told() -> list[tuple[str, Any] | tuple[str, Any, Any]]:
+def answer_fields() -> list[tuple[str, Any] | tuple[str, Any, Any]]:
     """The fields of an answer that repeats them: null is no filter."""
     return [
         (name, str | None) if each.operator is IS else (name, str | UnsetType, UNSET)

@@ -24,7 +24,7 @@ class Metric:
     total: str = ""  # its name in /stats, if it has another one there
     kind: Any = Count
     zero: float | None = 0  # of no events, as the SQL says it
-    is_told: bool = True  # in the answers that are not asked for metrics by name
+    is_default: bool = True  # in every answer that was not asked for metrics by name
 
     @property
     def total_name(self) -> str:
@@ -53,36 +53,40 @@ _ROWS = (
     ),
 )
 METRICS = {metric.name: metric for metric in _ROWS}
-TOLD = tuple(metric for metric in METRICS.values() if metric.is_told)
+DEFAULT = tuple(metric for metric in METRICS.values() if metric.is_default)
 VIEWS = METRICS["views"]  # what is listed by how much there is of it, is listed by these
-ZEROS = [metric.zero for metric in TOLD]
+ZEROS = [metric.zero for metric in DEFAULT]
 
 
-def of_events(metrics: Iterable[Metric] = TOLD) -> str:
+def of_events(metrics: Iterable[Metric] = DEFAULT) -> str:
     """The SQL for these metrics, in their order, without names."""
     return ", ".join(metric.of_events for metric in metrics)
 
 
-def named(metrics: Iterable[Metric] = TOLD) -> str:
+def named(metrics: Iterable[Metric] = DEFAULT) -> str:
     return ", ".join(f"{metric.of_events} AS {metric.name}" for metric in metrics)
 
 
-def of_user(metrics: Iterable[Metric] = TOLD) -> str:
+def of_user(metrics: Iterable[Metric] = DEFAULT) -> str:
     return ", ".join(f"{metric.of_user} AS {metric.name}" for metric in metrics if metric.of_user)
 
 
-def of_users(metrics: Iterable[Metric] = TOLD) -> str:
+def of_users(metrics: Iterable[Metric] = DEFAULT) -> str:
     return ", ".join(f"{metric.of_users} AS {metric.name}" for metric in metrics)
 
 
-def names(metrics: Iterable[Metric] = TOLD) -> str:
+def names(metrics: Iterable[Metric] = DEFAULT) -> str:
     return ", ".join(metric.name for metric in metrics)
 
 
-def row(name: str, **fields: Any) -> type[Struct]:
+def fields(metrics: Iterable[Metric] = DEFAULT) -> list[tuple[str, Any]]:
+    """Those of an answer that has them."""
+    return [(metric.name, metric.type) for metric in metrics]
+
+
+def row(name: str, **labels: Any) -> type[Struct]:
     """A row of a table: these fields, and then the metrics."""
-    counted = [(metric.name, metric.type) for metric in TOLD]
-    return defstruct(name, [*fields.items(), *counted], module=__name__, frozen=True)
+    return defstruct(name, [*labels.items(), *fields()], module=__name__, frozen=True)
 
 
 def table_of(row: Any) -> Any:

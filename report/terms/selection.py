@@ -86,7 +86,7 @@ if TYPE_CHECKING:
 else:
     Selection = defstruct(
         "Selection",
-        filters.taken(),
+        filters.parameter_fields(),
         bases=(Dated,),
         module=__name__,
         frozen=True,
@@ -102,7 +102,7 @@ def covering(name: str, doc: str = "", **fields: Any) -> type[Struct]:
     """
     return defstruct(
         name,
-        [*filters.told(), *fields.items()],
+        [*filters.answer_fields(), *fields.items()],
         bases=(Covered,),
         namespace={"__doc__": doc or None},
         module=__name__,
