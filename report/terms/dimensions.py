@@ -21,10 +21,12 @@ class Dimension:
     column: str  # that it is made of
     sql: str
     parameters: dict[str, str] = field(default_factory=dict)
+    is_always_told: bool = False  # an answer says of it, too, that it was not filtered by
 
     @property
     def characters_max(self) -> int:
-        return _COLUMNS[self.column].longest
+        column = _COLUMNS[self.column]
+        return column.longest or max(map(len, column.among))
 
     @property
     def is_required(self) -> bool:
@@ -33,11 +35,19 @@ class Dimension:
 
 
 _ROWS = (
-    Dimension("event_type", "Type of event, page_view unless given", "event_type", "event_type"),
-    Dimension("path", "Path of the page", "path", "path"),
-    Dimension("referrer", "What led there", "referrer", "nullif(referrer, '')"),
-    Dimension("referrer_host", "The host that led there", "referrer", HOST),
-    Dimension("user_id", "Who it was", "user_id", "user_id"),
+    Dimension(
+        "event_type",
+        "Type of event, page_view unless given",
+        "event_type",
+        "event_type",
+        is_always_told=True,
+    ),
+    Dimension("path", "Path of the page", "path", "path", is_always_told=True),
+    Dimension(
+        "referrer", "What led there", "referrer", "nullif(referrer, '')", is_always_told=True
+    ),
+    Dimension("referrer_host", "The host that led there", "referrer", HOST, is_always_told=True),
+    Dimension("user_id", "Who it was", "user_id", "user_id", is_always_told=True),
 )
 DIMENSIONS = {dimension.name: dimension for dimension in _ROWS}
 PATTERN = rf"^({'|'.join(DIMENSIONS)}|props\..{{0,{KEY_CHARACTERS_MAX}}})$"

@@ -40,6 +40,11 @@ class Filter:
         return self.dimension.name + suffix
 
     @property
+    def is_always_told(self) -> bool:
+        """An answer says of it, too, that it was not asked for."""
+        return self.operator is IS and self.dimension.is_always_told
+
+    @property
     def type(self) -> Any:
         """What may be given."""
         return Annotated[
@@ -81,9 +86,9 @@ def parameter_fields() -> list[tuple[str, Any, Any]]:
 
 
 def answer_fields() -> list[tuple[str, Any] | tuple[str, Any, Any]]:
-    """The fields of an answer that repeats them: null is no filter."""
+    """The fields of an answer that repeats them. Null, or not there: no such filter."""
     return [
-        (name, str | None) if each.operator is IS else (name, str | UnsetType, UNSET)
+        (name, str | None) if each.is_always_told else (name, str | UnsetType, UNSET)
         for name, each in FILTERS.items()
     ]
 

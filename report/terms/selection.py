@@ -116,7 +116,7 @@ def covered(asked: Dated) -> dict[str, Any]:
     period = asked.period
     given = asked.filters
     values = {
-        name: given.get(name) if each.operator is filters.IS else given.get(name, UNSET)
+        name: given.get(name, None if each.is_always_told else UNSET)
         for name, each in filters.FILTERS.items()
     }
     return {
