@@ -15,10 +15,10 @@ from report.engine.database import connect
 from report.engine.pool import Pool
 from report.engine.scratch import Scratch
 from report.problem import Code, Problem
-from report.questions.relation import Relation, prepared
 from report.settings import Settings
 from report.snapshot.lake_listing import LakeListing
 from report.snapshot.pinned import Pinned
+from report.snapshot.prepared import Relation, prepared
 from report.snapshot.site_counts import SiteCounts
 from report.snapshot.site_rows import SiteRows
 from report.snapshot.snapshot import Snapshot, Snapshots

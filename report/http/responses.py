@@ -15,7 +15,7 @@ from report.problem import RETRY_AFTER_S, Problem
 JSON = "application/json"
 JSON_RANGES = (JSON, "application/*", "*/*")  # the most specific one counts
 CSV = "text/csv; charset=utf-8"
-VERSION = b"2"  # of how answers are written, whatever is in them
+VERSION = b"2"  # raised when the same events are answered otherwise, in the same shape
 FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # how a formula begins, for one spreadsheet or other
 
 

@@ -10,9 +10,8 @@ from msgspec import Meta, Struct
 from report.http.query_string import Nothing
 from report.http.responses import Table
 from report.questions.question import Question, Scope
-from report.questions.relation import Relation
 from report.snapshot.listed_part import total
-from report.snapshot.relation import waiting
+from report.snapshot.prepared import Relation
 from report.terms.metrics import Count
 
 Figures = dict[str, Any]
@@ -63,8 +62,7 @@ def sums(relation: Relation, now_us: int) -> Figures:
         Counter(dict(zip(held["site_id"].to_pylist(), held[name].to_pylist(), strict=True)))
         for name in ("events", "duplicates", "erased")
     )
-    with waiting(snapshot).on(relation.cursor) as ask:
-        rows = ask(WAITING)
+    rows = relation.rows(relation.waiting(), WAITING)
     spool = {site: count for site, count, _ in rows}
     counts = total(part.counts for part in snapshot.parts)
     in_spool = sum(spool.values()) + sum(map(snapshot.damaged, snapshot.waiting))

@@ -1,6 +1,5 @@
 """GET /stats/timeseries: the metrics of a selection by hour, day, week or month."""
 
-from dataclasses import replace
 from math import inf
 from typing import Annotated, Any
 
@@ -9,9 +8,8 @@ from msgspec import Meta, Struct
 from report.http.responses import Table
 from report.problem import Code, Problem
 from report.questions.question import Question, of_selection
-from report.questions.relation import Relation
 from report.snapshot.listed_part import ListedPart
-from report.snapshot.relation import divided, events
+from report.snapshot.prepared import Relation
 from report.snapshot.snapshot import Snapshot
 from report.terms import metrics
 from report.terms.buckets import Interval, buckets, count_at_most, date_of, key_of, key_sql
@@ -67,15 +65,14 @@ def plan(snapshot: Snapshot, asked: Takes) -> tuple[dict[int, list[ListedPart]],
 
 def _counted_apart(relation: Relation, asked: Takes, apart: dict[int, list[ListedPart]]) -> Counts:
     each = (APART.format(key=key, n=n) for n, key in enumerate(apart))
-    with divided(relation.snapshot, list(apart.values()), asked).on(relation.cursor) as ask:
-        counted = ask(" UNION ALL ".join(each))
+    divided = relation.divided(asked, list(apart.values()))
+    counted = relation.rows(divided, " UNION ALL ".join(each))
     return {key: counts for key, *counts in counted if counts != metrics.ZEROS}
 
 
 def _counted_at_once(relation: Relation, asked: Takes, parts: list[ListedPart]) -> Counts:
-    selected = events(replace(relation.snapshot, unread=parts), asked)
-    with selected.on(relation.cursor) as ask:
-        counted = ask(AT_ONCE.format(key=key_sql(asked.interval, selected.over)))
+    events = relation.events(asked, parts)
+    counted = relation.rows(events, AT_ONCE.format(key=key_sql(asked.interval, events.over)))
     return {key: counts for key, *counts in counted}
 
 
