@@ -32,6 +32,7 @@ class Pieces:
         self._query_s_max = query_s_max
         self._close = close
         self._leave = leave
+        self._closed = False
 
     async def next(self) -> bytes | None:
         """The next piece, or None at the end. Raises Problem, and what DuckDB raises."""
@@ -47,6 +48,10 @@ class Pieces:
             alarm.cancel()
 
     async def close(self) -> None:
+        """May be called again."""
+        if self._closed:
+            return
+        self._closed = True
         with anyio.CancelScope(shield=True):
             await run_sync(self._close)
             self._leave()
@@ -92,6 +97,7 @@ class Stream(Response):
             except (Problem, duckdb.Error, OSError) as error:
                 logger.error("an export was broken off: %s", error)
                 return  # without an end: the server closes the connection
+        await self._pieces.close()  # who sees the end may ask for the next one at once
         await send({"type": "http.response.body", "body": b""})
 
 

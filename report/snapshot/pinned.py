@@ -1,9 +1,14 @@
-"""Files that stay while they are read, whatever becomes of the lake: hard links of our own."""
+"""Files that stay while they are read, whatever becomes of the lake: hard links of our own.
+
+A hard link can be had on the lake's own disk alone, and of a file that is not ours only where we
+may write to it (fs.protected_hardlinks). Elsewhere the file is held open, and reached through that.
+"""
 
 import errno
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -13,6 +18,8 @@ from compactor.lake.format import Lake
 from report.snapshot.listed_part import ListedPart
 from report.snapshot.segment_rows import Spilled
 
+_CANNOT_LINK = (errno.EXDEV, errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EMLINK)
+
 
 class Pinned:
     """A folder like the lake's, with the parts of a snapshot, until `close`."""
@@ -21,34 +28,49 @@ class Pinned:
         self._original = lake
         self.folder = Path(tempfile.mkdtemp(prefix="pinned-", dir=scratch))
         self.lake = Lake(self.folder)
+        self._lock = threading.Lock()  # who takes a snapshot may be given up, and go on
+        self._open: list[int] = []
         self._closed = False
 
     def hold(self, parts: Sequence[ListedPart]) -> None:
         """Raises FileNotFoundError when one has gone already; may be called again then."""
-        if self._closed:  # who wanted them has left, and nobody would remove them
-            raise FileNotFoundError(self.folder)
-        for part in parts:
-            target = self.lake.path(part.part)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileExistsError):  # the same: a name never has a second content
-                _link(self._original.path(part.part), target)
+        with self._lock:
+            if self._closed:  # who wanted them has left, and nobody would remove them
+                raise FileNotFoundError(self.folder)
+            for each in parts:
+                target = self.lake.path(each.part)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with suppress(FileExistsError):  # the same: a name never has a second content
+                    self._link(self._original.path(each.part), target)
 
     def hold_spilled(self, spilled: Sequence[Spilled]) -> list[Spilled]:
         """The same rows in files that stay."""
         held = [replace(each, path=self.folder / each.path.name) for each in spilled]
-        for old, new in zip(spilled, held, strict=True):
-            _link(old.path, new.path)
+        with self._lock:
+            for old, new in zip(spilled, held, strict=True):
+                self._link(old.path, new.path)
         return held
 
     def close(self) -> None:
-        self._closed = True
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with self._lock:
+            self._closed = True
+            shutil.rmtree(self.folder, ignore_errors=True)
+            while self._open:
+                os.close(self._open.pop())
 
+    def _link(self, source: Path, target: Path) -> None:
+        try:
+            os.link(source, target)
+        except OSError as error:
+            if error.errno not in _CANNOT_LINK:
+                raise
+            self._hold_open(source, target)
 
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
+    def _hold_open(self, source: Path, target: Path) -> None:
+        fd = os.open(source, os.O_RDONLY)
+        try:
+            target.symlink_to(f"/proc/self/fd/{fd}")
+        except OSError:
+            os.close(fd)
             raise
-        target.symlink_to(source)  # the lake is on another disk: then its parts are not held
+        self._open.append(fd)

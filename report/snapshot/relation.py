@@ -52,6 +52,11 @@ SPILLED = """
         )
 """
 COLUMNS = ", ".join('"timestamp"' if name == "timestamp" else name for name in SCHEMA.names)
+PATHS_OF = """
+    SELECT DISTINCT filename FROM read_parquet(
+        $parts, hive_partitioning = false, filename = true
+    ) WHERE site_id = $site
+"""
 NOTHING = "(FROM live LIMIT 0)"
 OF_SITE = "site_id = $site"
 
@@ -138,6 +143,17 @@ def unrepeated(cursor: Cursor, snapshot: Snapshot, site: str) -> Snapshot:
     batches = list(fresh.stream(cursor, "SELECT * FROM fresh", len(live)))
     table = pa.Table.from_batches(batches).cast(SPILL_SCHEMA) if batches else live.slice(0, 0)
     return replace(snapshot, live=table, is_unique=True)
+
+
+def with_parts_of(cursor: Cursor, snapshot: Snapshot, site: str) -> Snapshot:
+    """The same snapshot of a site, with those parts alone that have rows of it."""
+    by_path = dict(zip(snapshot.paths(snapshot.parts), snapshot.parts, strict=True))
+    if not by_path:
+        return snapshot
+    found = cursor.execute(PATHS_OF, {"parts": list(by_path), "site": site}).fetchall()
+    with_rows = {path for (path,) in found}
+    parts = [part for path, part in by_path.items() if path in with_rows]
+    return replace(snapshot, parts=parts, unread=parts)
 
 
 def waiting(snapshot: Snapshot) -> Events:
