@@ -21,25 +21,19 @@ from report.http.responses import (
 )
 from report.questions.run import retried
 from report.runtime import Runtime
+from report.terms.metrics import Count
 from report.terms.period import Dates
-
-FOREIGN_MAX = 100
 
 
 class Health(Struct, frozen=True):
     status: str
 
 
-class Foreign(Struct, frozen=True):
-    file: str
-    reason: str
-
-
 class Ready(Struct, frozen=True):
-    """`foreign`: files below data/lake/events that are not parts, and are left out of answers."""
+    """`left_out`: how many files below data/lake/events are not parts; the ledger names them."""
 
     status: str
-    foreign: list[Foreign]
+    left_out: Count
 
 
 async def health(request: Request) -> Response:
@@ -51,10 +45,9 @@ async def ready(request: Request) -> Response:
     """Ready is who can look at the spool and at every date of the lake."""
     decode(request.scope["query_string"], Nothing)
     runtime: Runtime = request.state.runtime
-    await retried(lambda held: runtime.take(Dates(), ""))
-    left_out = sorted(runtime.foreign.items())[:FOREIGN_MAX]
-    foreign = [Foreign(file, reason) for file, reason in left_out]
-    return of_this_moment(to_json(Ready(status="ready", foreign=foreign)), JSON)
+    await runtime.readiness.check(lambda: retried(lambda held: runtime.take(Dates(), "")))
+    ready = Ready(status="ready", left_out=runtime.left_out)
+    return of_this_moment(to_json(ready), JSON)
 
 
 async def metrics(request: Request) -> Response:
@@ -76,7 +69,7 @@ RESOURCES = (
     ),
     Resource(
         path="/ready",
-        summary="Can it answer? What is left out?",
+        summary="Can it answer?",
         get=ready,
         answers=Ready,
         is_open=True,

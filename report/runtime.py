@@ -13,6 +13,7 @@ from ingest.segment import spool_folder
 from report.engine.answer_cache import Cache
 from report.engine.database import connect
 from report.engine.pool import Pool
+from report.engine.readiness import Readiness
 from report.engine.scratch import Scratch
 from report.problem import Code, Problem
 from report.settings import Settings
@@ -54,6 +55,7 @@ class Runtime:
         self.pool = Pool(settings, self._database)
         self.answers = Cache(ANSWERS_BYTES_MAX)
         self.telemetry = Telemetry(self._spool, self.pool)
+        self.readiness = Readiness()
 
     async def close(self) -> None:
         await self.pool.close()
@@ -104,6 +106,6 @@ class Runtime:
         return Relation(cursor, snapshot, self._site_counts)
 
     @property
-    def foreign(self) -> dict[str, str]:
-        """Files below data/lake/events that are no parts, and why not."""
-        return self._listing.foreign
+    def left_out(self) -> int:
+        """How many files below data/lake/events are no parts."""
+        return len(self._listing.foreign)

@@ -14,6 +14,8 @@ from report.snapshot.listed_part import total
 from report.snapshot.prepared import Relation
 from report.terms.metrics import Count
 
+FOREIGN_MAX = 100
+
 Figures = dict[str, Any]
 
 WAITING = """
@@ -31,8 +33,16 @@ class SiteLedger(Struct, frozen=True):
     erased: Count
 
 
+class Foreign(Struct, frozen=True):
+    file: str
+    reason: str
+
+
 class Ledger(Struct, frozen=True, kw_only=True):
-    """accepted = lake + spool + duplicates + quarantined + erased; quarantined have no site."""
+    """accepted = lake + spool + duplicates + quarantined + erased; quarantined have no site.
+
+    `left_out`: files below data/lake/events that are not parts, and are in no answer.
+    """
 
     accepted: Count
     lake: Count
@@ -44,10 +54,13 @@ class Ledger(Struct, frozen=True, kw_only=True):
     lag_s: Annotated[float, Meta(ge=0)]
     lag_bytes: Count
     sites: list[SiteLedger]
+    left_out: list[Foreign]
 
 
 def ask(relation: Relation, asked: Nothing) -> Struct:
-    return Ledger(**sums(relation, now_us=time.time_ns() // 1_000))
+    foreign = sorted(relation.snapshot.foreign.items())[:FOREIGN_MAX]
+    left_out = [Foreign(file, reason) for file, reason in foreign]
+    return Ledger(**sums(relation, now_us=time.time_ns() // 1_000), left_out=left_out)
 
 
 def sums(relation: Relation, now_us: int) -> Figures:

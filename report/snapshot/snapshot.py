@@ -33,6 +33,7 @@ class Snapshot:
     spilled: list[Spilled]  # may have rows of the dates; of all sites, and covered ones too
     read: pa.Table  # of SCHEMA: rows of the site, all that those parts have that are not `unread`
     unread: list[ListedPart]
+    foreign: dict[str, str]  # what lies in the lake and is no part, and why not, by path
     is_unique: bool = False  # nothing in `live` repeats what parts hold, or itself
 
     @property
@@ -131,6 +132,7 @@ class Snapshots:
             pinned.hold_spilled(spilled) if pinned else spilled,
             SCHEMA.empty_table(),
             parts,
+            dict(self._listing.foreign),
         )
 
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from compactor.lake.format import Lake
+from report.questions import query
 from report.snapshot import site_rows
 from report.snapshot.lake_listing import LakeListing
 from report.snapshot.spool_tail import Live
@@ -72,7 +73,7 @@ def test_what_is_no_part_is_named_and_does_no_harm(folder, caplog):
         for _ in range(3):
             assert views(client) == views(client, date="2025-11-12") == 1
             assert figures(client, "/ledger")["balanced"]
-        foreign = {each["file"] for each in client.get("/ready").json()["foreign"]}
+        foreign = {each["file"] for each in figures(client, "/ledger")["left_out"]}
         day = "date=2025-11-12/"
         assert {day + name for name in FOREIGN} < foreign
         assert day + "0000000000004-bbbbbbbb-000001.parquet" in foreign
@@ -80,7 +81,7 @@ def test_what_is_no_part_is_named_and_does_no_harm(folder, caplog):
         for name in foreign:
             assert sum(name in record.message for record in caplog.records) == 1
         (date_folder(folder) / "notes.txt").unlink()
-        assert day + "notes.txt" not in str(client.get("/ready").json())
+        assert day + "notes.txt" not in str(figures(client, "/ledger"))
 
 
 def test_a_part_with_a_damaged_page_is_not_silently_left_out(folder):
@@ -296,3 +297,23 @@ def test_the_ledger_is_balanced_after_an_erasure(folder):
     assert ledger["sites"] == [
         {"site_id": "blog", "accepted": 2, "lake": 1, "spool": 0, "duplicates": 0, "erased": 1}
     ]
+
+
+def test_a_series_looks_at_each_part_once_or_so(folder, monkeypatch):
+    days = [NOW - timedelta(days=n) for n in range(60)]
+    folder.holds(*(event(day) for day in days for _ in range(2)))
+    monkeypatch.setattr(site_rows, "SITE_ROWS_MAX", 1)
+    looked_at = []
+
+    class Counted(dict):
+        def values(self):
+            looked_at.extend(each for parts in super().values() for each in parts)
+            return super().values()
+
+    monkeypatch.setattr(
+        query, "_buckets_apart", lambda *asked, of=query._buckets_apart: Counted(of(*asked))
+    )
+    with asking(folder.path) as client:
+        rows = figures(client, "/stats/timeseries", site_id="blog", interval="week")["rows"]
+    assert sum(row["views"] for row in rows) == 120
+    assert 0 < len(looked_at) <= 3 * len(days)
