@@ -19,6 +19,7 @@ class Code(StrEnum):
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     OVERLOADED = "overloaded"
+    NO_ROOM = "no_room"
     LAKE_UNAVAILABLE = "lake_unavailable"
     INTERNAL = "internal"  # a bug
 
@@ -31,6 +32,7 @@ STATUS = {
     Code.NOT_FOUND: HTTPStatus.NOT_FOUND,
     Code.METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,
     Code.OVERLOADED: HTTPStatus.SERVICE_UNAVAILABLE,
+    Code.NO_ROOM: HTTPStatus.SERVICE_UNAVAILABLE,
     Code.LAKE_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     Code.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
@@ -44,6 +46,7 @@ _TITLE = {
     Code.NOT_FOUND: "There is nothing at this path",
     Code.METHOD_NOT_ALLOWED: "This path does not take this method",
     Code.OVERLOADED: "The question takes too long, or too many are asked at once",
+    Code.NO_ROOM: "What is not compacted yet has no room",
     Code.LAKE_UNAVAILABLE: "The stored events cannot be read now",
     Code.INTERNAL: "This should not have happened",
 }

@@ -23,6 +23,7 @@ from report.snapshot.prepared import Relation, prepared
 from report.snapshot.site_counts import SiteCounts
 from report.snapshot.site_rows import SiteRows
 from report.snapshot.snapshot import Snapshot, Snapshots
+from report.snapshot.spill_folder import SpillFolder
 from report.snapshot.spool_tail import Live
 from report.telemetry import Telemetry
 from report.terms.period import Dates
@@ -43,9 +44,10 @@ class Runtime:
         self._scratch = Scratch(settings.data_folder)
         self._lake = Lake(settings.data_folder)
         self._listing = LakeListing(self._lake)
-        self._spool = Live(
-            spool_folder(settings.data_folder), settings.live_bytes_max, self._scratch.folder
+        spill = SpillFolder(
+            self._scratch.folder, settings.spilled_bytes_max, settings.disk_free_bytes_min
         )
+        self._spool = Live(spool_folder(settings.data_folder), settings.live_bytes_max, spill)
         self._snapshots = Snapshots(self._lake, self._spool, self._listing)
         self._snapshot_places = CapacityLimiter(SNAPSHOTS_AT_ONCE)
         self._site_rows = SiteRows(SITE_ROWS_BYTES_MAX, self._listing)

@@ -48,8 +48,12 @@ class Settings(
         Meta(ge=0, description="Rows of the spool kept in memory; more go to files."),
     ] = 128 << 20
     temp_bytes_max: Annotated[
-        int, Meta(ge=1 << 20, description="What queries may put into DATA_DIR/tmp.")
+        int,
+        Meta(ge=1 << 20, description="In DATA_DIR/tmp: half for queries, half for spool rows."),
     ] = 8 << 30
+    disk_free_bytes_min: Annotated[
+        int, Meta(ge=0, description="Spool rows go to files only while so much is free.")
+    ] = 256 << 20
     queries_max: Annotated[
         int, Meta(ge=1, le=256, description="Queries that run at once; more wait their turn.")
     ] = 4
@@ -78,6 +82,11 @@ class Settings(
             return None
         named = {name.strip().lower() for name in self.allowed_hosts.split(",")} - {""}
         return frozenset(named | {*LOOPBACK, self.host})
+
+    @property
+    def spilled_bytes_max(self) -> int:
+        """Files of the spool's rows; as much is left to what queries spill."""
+        return self.temp_bytes_max // 2
 
     @property
     def query_bytes_max(self) -> int:

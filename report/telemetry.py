@@ -69,5 +69,10 @@ class _Spool(Collector):
                 "Rows in files.",
                 sum(file.rows for each in seen for file in each.spilled),
             ),
+            (
+                "spilled_bytes",
+                "Bytes of these files.",
+                sum(file.bytes for each in seen for file in each.spilled),
+            ),
         ):
             yield GaugeMetricFamily(f"report_spool_{name}", help, value)

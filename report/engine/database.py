@@ -15,7 +15,7 @@ def connect(settings: Settings, scratch: Path) -> duckdb.DuckDBPyConnection:
             "threads": settings.threads,
             "memory_limit": f"{settings.query_bytes_max}B",
             "temp_directory": str(scratch),
-            "max_temp_directory_size": f"{settings.temp_bytes_max}B",
+            "max_temp_directory_size": f"{settings.temp_bytes_max - settings.spilled_bytes_max}B",
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "allow_community_extensions": False,

@@ -14,6 +14,7 @@ from ingest.event import StoredEvent
 LIVE_SCHEMA = SCHEMA.append(pa.field("date", pa.date32())).append(pa.field("line", pa.int32()))
 SPILL_SCHEMA = LIVE_SCHEMA.append(pa.field("segment", pa.string()))
 ROW_GROUP_ROWS = 122_880
+CHUNK_BYTES = 8_192  # what Arrow needs for a table of these columns, beside its rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Spilled:
 
     segment: str
     path: Path
+    bytes: int  # of the file
     rows: int
     dates: frozenset[date]
 
@@ -36,9 +38,12 @@ class Waiting:
     lines: int = 0
     damaged: int = 0  # lines that the compactor will put into quarantine
     chunks: tuple[pa.Table, ...] = ()  # of LIVE_SCHEMA
-    memory_bytes: int = 0  # of the chunks
     spilled: tuple[Spilled, ...] = ()
     dates: frozenset[date] = frozenset()  # of all rows
+
+    @property
+    def memory_bytes(self) -> int:
+        return sum(CHUNK_BYTES + int(chunk.nbytes) for chunk in self.chunks)
 
 
 def to_rows(events: list[StoredEvent], lines: list[int]) -> pa.Table:
@@ -61,9 +66,16 @@ def merged(chunks: list[pa.Table]) -> list[pa.Table]:
 
 
 def spill(segment_id: str, chunks: tuple[pa.Table, ...], path: Path) -> Spilled:
-    """Write the rows to a file, by site, so that a question about one site reads little of it."""
+    """Write the rows to a file, by site, so that a question about one site reads little of it.
+
+    Raises OSError, and leaves no file then.
+    """
     table = pa.concat_tables(chunks)
     table = table.append_column("segment", pa.repeat(pa.scalar(segment_id), table.num_rows))
     table = table.sort_by([("site_id", "ascending"), ("timestamp", "ascending")])
-    pq.write_table(table, path, compression="lz4", row_group_size=ROW_GROUP_ROWS)
-    return Spilled(segment_id, path, table.num_rows, dates_of(table))
+    try:
+        pq.write_table(table, path, compression="lz4", row_group_size=ROW_GROUP_ROWS)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return Spilled(segment_id, path, path.stat().st_size, table.num_rows, dates_of(table))

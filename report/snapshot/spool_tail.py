@@ -12,6 +12,7 @@ import msgspec
 from ingest.event import StoredEvent, decode_line
 from ingest.segment import CLOSED, SegmentName, list_segments
 from report.snapshot.segment_rows import Waiting, dates_of, merged, spill, to_rows
+from report.snapshot.spill_folder import SpillFolder
 
 READ_BYTES = 1 << 20
 
@@ -29,15 +30,20 @@ class LiveSegment:
         self.waiting = Waiting(name.id, name.opened_on)
         self._complete = False  # closed, and read to its end
 
-    def read_on(self, closed: bool, after_each: Callable[[], None]) -> None:
-        """Take the whole lines that were appended since. `closed`: as listed before this call."""
+    def read_on(self, closed: bool, around_each: Callable[[], None]) -> None:
+        """Take the whole lines that were appended since. `closed`: as listed before this call.
+
+        `around_each` is called before and after a piece of them is taken, and may raise.
+        """
         if self._complete:
             return
         size = os.fstat(self._fd).st_size
         if size < self.waiting.bytes:
             self._start_again()
+        if self.waiting.bytes < size:
+            around_each()
         while self.waiting.bytes < size and self._take(size):
-            after_each()
+            around_each()
         if closed:
             self._complete = True
             os.close(self._fd)
@@ -46,7 +52,7 @@ class LiveSegment:
         """Put the rows into a file, and no longer keep them in memory."""
         known = self.waiting
         spilled = spill(known.id, known.chunks, path)
-        self.waiting = replace(known, chunks=(), memory_bytes=0, spilled=(*known.spilled, spilled))
+        self.waiting = replace(known, chunks=(), spilled=(*known.spilled, spilled))
 
     def close(self) -> None:
         for spilled in self.waiting.spilled:
@@ -82,7 +88,6 @@ class LiveSegment:
             lines=known.lines + count,
             damaged=known.damaged + count - len(events),
             chunks=tuple(merged([*known.chunks, rows])) if events else known.chunks,
-            memory_bytes=known.memory_bytes + rows.nbytes,
             dates=known.dates | dates_of(rows),
         )
 
@@ -104,25 +109,27 @@ def decode(content: bytes, count: int, first: int) -> tuple[list[StoredEvent], l
 class Live:
     """All segments of the spool. `refresh` may be called from any thread."""
 
-    def __init__(self, spool: Path, memory_bytes_max: int, spill_folder: Path) -> None:
+    def __init__(self, spool: Path, memory_bytes_max: int, spill: SpillFolder) -> None:
         # Fixed for the life of the process
         self._spool = spool
         self._memory_bytes_max = memory_bytes_max
-        self._spill_folder = spill_folder
+        self._spill = spill
         self._lock = threading.Lock()
 
         # Replaced by every refresh
         self._segments: dict[str, LiveSegment] = {}  # by segment id
+        self._sizes: dict[str, int] = {}  # of theirs in memory, where there are any
+        self._memory_bytes = 0  # of all of them
         self._seen: list[Waiting] = []
         self._begun = 0  # looks
         self._seen_in = 0  # which of them
-        self._spills = 0
 
     def refresh(self) -> list[Waiting]:
         """Every segment that is in the spool now, oldest first.
 
         Holds every line that was written before this call. A segment that is missing was
         released before, so the parts that name it can be seen by whoever lists them afterwards.
+        Raises Problem when there is no room for all rows.
         """
         begun = self._begun
         with self._lock:
@@ -140,19 +147,18 @@ class Live:
 
     def _look(self) -> list[Waiting]:
         listed = list_segments(self._spool)
+        for gone in self._segments.keys() - {name.id for name in listed}:
+            self._close(gone)  # first of all, for it makes room
         for name in listed:
             with suppress(FileNotFoundError):  # released, or renamed: see _open
                 self._follow(name)
-        present = [name.id for name in listed if name.id in self._segments]
-        for gone in self._segments.keys() - set(present):
-            self._segments.pop(gone).close()
-        return [self._segments[id].waiting for id in present]
+        return [self._segments[name.id].waiting for name in listed if name.id in self._segments]
 
     def _follow(self, name: SegmentName) -> None:
         segment = self._segments.get(name.id)
         if segment is None:
             segment = self._segments[name.id] = self._open(name)
-        segment.read_on(name.state == CLOSED, after_each=self._make_room)
+        segment.read_on(name.state == CLOSED, lambda: self._make_room(name.id, segment))
 
     def _open(self, name: SegmentName) -> LiveSegment:
         try:
@@ -161,16 +167,27 @@ class Live:
             # closed since it was listed; or released, and then this raises too
             return LiveSegment(name, self._spool / str(name.closed()))
 
-    def _make_room(self) -> None:
-        sizes = {id: each.waiting.memory_bytes for id, each in self._segments.items()}
-        if sum(sizes.values()) > self._memory_bytes_max:
-            largest = max(sizes, key=lambda id: sizes[id])
-            self._spills += 1
-            path = self._spill_folder / f"{largest}-{self._spills}.parquet"
-            self._segments[largest].spill(path)
+    def _make_room(self, id: str, segment: LiveSegment) -> None:
+        """After this segment has changed. Raises Problem."""
+        self._set_size(id, segment.waiting.memory_bytes)
+        while self._memory_bytes > self._memory_bytes_max:
+            largest = max(self._sizes, key=self._sizes.__getitem__)
+            self._segments[largest].spill(self._spill.place(largest, self._sizes[largest]))
+            self._spill.took(self._segments[largest].waiting.spilled[-1].bytes)
+            self._set_size(largest, 0)
+
+    def _set_size(self, id: str, size: int) -> None:
+        self._memory_bytes += size - self._sizes.pop(id, 0)
+        if size:
+            self._sizes[id] = size
+
+    def _close(self, id: str) -> None:
+        segment = self._segments.pop(id)
+        self._set_size(id, 0)
+        self._spill.took(-sum(each.bytes for each in segment.waiting.spilled))
+        segment.close()
 
     def close(self) -> None:
         with self._lock:
-            for segment in self._segments.values():
-                segment.close()
-            self._segments.clear()
+            for id in list(self._segments):
+                self._close(id)

@@ -1,10 +1,16 @@
 """The spool, followed: bytes read once, bounded memory, and nothing left out."""
 
+import errno
 import os
+import random
 import threading
 from datetime import timedelta
 
+import pyarrow.parquet as pq
+import pytest
+
 from ingest.segment import CLOSED, OPEN
+from report.snapshot.spill_folder import SpillFolder
 from report.snapshot.spool_tail import Live
 from tests.report.holding import NOW, Folder, asking, event, figures, line
 
@@ -98,7 +104,7 @@ def test_a_backlog_beyond_the_bound_is_answered_from_disk_and_counts_in_full(tmp
 def test_many_who_ask_at_once_share_a_look(tmp_path):
     folder = Folder(tmp_path)
     name = folder.segment([line(event())], OPEN)
-    live = Live(folder.spool, 1 << 20, tmp_path)
+    live = Live(folder.spool, 1 << 20, SpillFolder(tmp_path, 1 << 30, 0))
     wrong = []
     path = folder.spool / str(name)
 
@@ -121,3 +127,56 @@ def test_many_who_ask_at_once_share_a_look(tmp_path):
     assert wrong == []
     assert live._begun < 8 * 50
     live.close()
+
+
+TEXTS = random.Random(1)
+MANY = [
+    line(event(NOW - timedelta(days=n % 3), path=f"/{TEXTS.getrandbits(256):x}"))
+    for n in range(3_000)
+]
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [{"temp_bytes_max": 1 << 20}, {"disk_free_bytes_min": 1 << 60}],
+    ids=["a bound of its own", "what the disk has left"],
+)
+def test_rows_that_have_no_room_are_refused_until_they_are_compacted(tmp_path, limit):
+    folder = Folder(tmp_path)
+    names = [folder.segment(MANY) for _ in range(8)]
+    with asking(tmp_path, live_bytes_max=1 << 18, **limit) as client:
+        for n in range(3):
+            told = client.get("/stats", params={"site_id": "blog", "limit": n + 1})
+            assert (told.status_code, told.json()["code"]) == (503, "no_room")
+            on_disk = sum(path.stat().st_size for path in tmp_path.glob("tmp/*/*.parquet"))
+            assert on_disk <= (1 << 20) / 2
+        folder.compact(*names)
+        assert views(client) == 3_000 * 8
+        assert list(tmp_path.glob("tmp/*/*.parquet")) == []
+
+
+def test_a_file_of_rows_that_cannot_be_written_whole_is_removed(tmp_path, monkeypatch):
+    folder = Folder(tmp_path)
+    folder.segment(MANY)
+    write = pq.write_table
+
+    def torn(table, path, **options):
+        write(table, path, **options)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with asking(tmp_path, live_bytes_max=0) as client:
+        monkeypatch.setattr(pq, "write_table", torn)
+        assert client.get("/stats?site_id=blog").status_code == 503
+        assert list(tmp_path.glob("tmp/*/*.parquet")) == []
+        monkeypatch.setattr(pq, "write_table", write)
+        assert views(client) == 3_000
+
+
+def test_what_memory_holds_of_many_small_segments_is_counted(tmp_path):
+    folder = Folder(tmp_path)
+    for _ in range(100):
+        folder.segment([line(event())])
+    with asking(tmp_path, live_bytes_max=200_000) as client:
+        assert views(client) == 100
+        spilled = client.get("/metrics").text.split("\nreport_spool_spilled_rows ")[1]
+        assert float(spilled.split("\n")[0]) > 50  # 8 KiB each, of Arrow

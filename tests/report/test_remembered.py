@@ -18,6 +18,7 @@ from report.snapshot import site_counts
 from report.snapshot.lake_listing import LakeListing
 from report.snapshot.site_rows import SiteRows
 from report.snapshot.snapshot import Snapshots
+from report.snapshot.spill_folder import SpillFolder
 from report.snapshot.spool_tail import Live
 from report.terms.period import Dates
 from tests.report.holding import NOW, Folder, asking, event, figures, line
@@ -37,7 +38,7 @@ class Remembering:
     def __init__(self, folder, bytes_max=64 << 20):
         lake = Lake(folder.path)
         self.listing = LakeListing(lake)
-        self.tail = Live(folder.spool, 1 << 20, folder.path)
+        self.tail = Live(folder.spool, 1 << 20, SpillFolder(folder.path, 1 << 30, 0))
         self.snapshots = Snapshots(lake, self.tail, self.listing)
         self.rows = SiteRows(bytes_max, self.listing)
         self.database = duckdb.connect()
