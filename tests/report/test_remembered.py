@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from compactor.jobs.consolidate import consolidate
+from compactor.lake.columns import SCHEMA
 from compactor.lake.disk import Disk
-from compactor.lake.format import SCHEMA, Counts, Footer, Lake, Part, PartNames
+from compactor.lake.format import Counts, Footer, Lake, Part, PartNames
 from ingest.segment import SegmentName
 from report.snapshot import site_counts
 from report.snapshot.lake_listing import LakeListing
