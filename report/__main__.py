@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -41,6 +42,7 @@ def main() -> int:
         raise SystemExit(f"report: DATA_DIR {settings.data_dir!r} takes no files")
     # mimalloc, Arrow's default, keeps 35 MiB more of what the questions so far have needed
     pa.set_memory_pool(pa.system_memory_pool())
+    _allow_open_files()
     listener = listen(settings)
     config = uvicorn.Config(
         create_app(settings),
@@ -63,6 +65,12 @@ def main() -> int:
     server = uvicorn.Server(config)
     server.run(sockets=[listener])
     return 0 if server.started else 1
+
+
+def _allow_open_files() -> None:
+    """As many as we may have: where parts cannot be linked, each one is held open."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -2,6 +2,8 @@
 
 from collections import OrderedDict
 
+ENTRY_BYTES = 400  # of an entry, beside its body: the tag and Python's objects
+
 
 class Cache:
     """Forgets what was not asked for longest. For one thread."""
@@ -21,7 +23,7 @@ class Cache:
         if tag in self._bodies:
             return
         self._bodies[tag] = body
-        self._bytes += len(body)
+        self._bytes += ENTRY_BYTES + len(body)
         while self._bytes > self._bytes_max:
             _, oldest = self._bodies.popitem(last=False)
-            self._bytes -= len(oldest)
+            self._bytes -= ENTRY_BYTES + len(oldest)

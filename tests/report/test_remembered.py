@@ -15,6 +15,7 @@ from compactor.lake.columns import SCHEMA
 from compactor.lake.disk import Disk
 from compactor.lake.format import Counts, Footer, Lake, Part, PartNames
 from ingest.segment import SegmentName
+from report.engine.answer_cache import Cache
 from report.snapshot import site_counts
 from report.snapshot.lake_listing import LakeListing
 from report.snapshot.site_rows import SiteRows
@@ -194,3 +195,15 @@ def test_sites_are_counted_in_each_part_once_however_many_they_are(folder, monke
             assert sites["total"] == 5
             assert {row["events"] for row in sites["rows"]} == {len(DAYS)}
         assert len(counted) == len(DAYS)
+
+
+def test_answers_that_are_remembered_are_bounded_all_that_they_take():
+    tracemalloc.start()
+    try:
+        cache = Cache(bytes_max=100_000)
+        for n in range(10_000):
+            cache.put(f'W/"{n:032x}"', b"%d" % n)
+        bytes_held, _ = tracemalloc.get_traced_memory()
+        assert bytes_held < 120_000
+    finally:
+        tracemalloc.stop()
