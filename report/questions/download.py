@@ -4,18 +4,21 @@ from collections.abc import Iterator
 
 import anyio
 import duckdb
+from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response
 
-from report.engine.pool import Vanished
+from report.engine.pool import Cursor, Vanished
 from report.http.query_string import decode
 from report.http.resource import Resource
 from report.http.responses import CSV, cached, entity_tag, is_known, not_modified
 from report.http.stream import Pieces, Stream, head
 from report.problem import Code, Problem
 from report.questions.export import Export, chunks
-from report.questions.run import retried
+from report.questions.run import left_by, retried
 from report.runtime import Runtime
+from report.snapshot.pinned import Pinned
+from report.snapshot.relation import with_parts_of
 from report.snapshot.snapshot import Snapshot
 
 MEDIA_TYPES = {
@@ -38,13 +41,14 @@ async def download(request: Request) -> Response:
         name = f'attachment; filename="events.{asked.format}"'
         return cached(tag) | {"content-disposition": name}
 
-    async def attempt(_: bool) -> Response:
-        tag = tag_of(await runtime.take(asked.period.utc_dates(), asked.site_id))
+    async def attempt(held: bool) -> Response:
+        seen = await runtime.take(asked.period.utc_dates(), asked.site_id)
+        tag = tag_of(seen)
         if is_known(request.headers, tag):
             return not_modified(tag)
         if request.method == "HEAD":
             return head(headers(tag), media_type)
-        snapshot, pieces = await _open(runtime, asked)
+        snapshot, pieces = await _open(request, asked, None if held else seen)
         first = await _first(pieces)
         stall_s_max = runtime.settings.export_stall_s_max
         return Stream(first, pieces, stall_s_max, headers(tag_of(snapshot)), media_type)
@@ -52,8 +56,9 @@ async def download(request: Request) -> Response:
     return await retried(attempt)
 
 
-async def _open(runtime: Runtime, asked: Export) -> tuple[Snapshot, Pieces]:
-    """Raises Problem when all places are taken."""
+async def _open(request: Request, asked: Export, seen: Snapshot | None) -> tuple[Snapshot, Pieces]:
+    """Of the snapshot that was `seen`, or of a new one. Raises Problem when no place is left."""
+    runtime: Runtime = request.state.runtime
     place = object()
     try:
         runtime.export_places.acquire_on_behalf_of_nowait(place)
@@ -62,7 +67,7 @@ async def _open(runtime: Runtime, asked: Export) -> tuple[Snapshot, Pieces]:
     try:
         pinned = await runtime.pin()
         try:
-            snapshot = await runtime.take(asked.period.utc_dates(), asked.site_id, pinned)
+            snapshot, held = await _hold(request, asked, seen, pinned)
         except BaseException:
             pinned.close()
             raise
@@ -70,7 +75,7 @@ async def _open(runtime: Runtime, asked: Export) -> tuple[Snapshot, Pieces]:
         runtime.export_places.release_on_behalf_of(place)
         raise
     cursor = runtime.cursor()
-    pieces = chunks(cursor, snapshot, asked)
+    pieces = chunks(cursor, held, asked)
 
     def close() -> None:
         _end(pieces)
@@ -81,6 +86,26 @@ async def _open(runtime: Runtime, asked: Export) -> tuple[Snapshot, Pieces]:
         runtime.export_places.release_on_behalf_of(place)
 
     return snapshot, Pieces(pieces, cursor, runtime.settings.query_s_max, close, leave)
+
+
+async def _hold(
+    request: Request, asked: Export, seen: Snapshot | None, pinned: Pinned
+) -> tuple[Snapshot, Snapshot]:
+    """A snapshot, and the same with files that stay, of those parts alone that have to be read.
+
+    Parts are looked into where they are, for what is linked is a new file to DuckDB; or, when some
+    went away meanwhile, once they are held.
+    """
+    runtime: Runtime = request.state.runtime
+    dates, site = asked.period.utc_dates(), asked.site_id
+    snapshot = seen or await runtime.take(dates, site, pinned)
+
+    def to_read(cursor: Cursor) -> Snapshot:
+        return with_parts_of(cursor, runtime.relation(cursor, snapshot, site).snapshot, site)
+
+    rows = 0  # one column is read, of what the site has; or all columns, of few rows
+    narrow = await runtime.pool.run(to_read, rows, left_by(request))
+    return snapshot, await run_sync(narrow.held_by, pinned) if seen else narrow
 
 
 def _end(pieces: Iterator[bytes]) -> None:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from compactor.lake.columns import SCHEMA
 from report.http.responses import FORMULA
-from report.snapshot.relation import events, with_parts_of
+from report.snapshot.relation import events
 from report.snapshot.snapshot import Snapshot
 from report.terms.period import Dates
 from report.terms.selection import Selection
@@ -46,7 +46,6 @@ def chunks(cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export)
 def _batches(
     cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export, query: str
 ) -> Iterator[pa.RecordBatch]:
-    snapshot = with_parts_of(cursor, snapshot, asked.site_id)
     for day in snapshot.days:
         selected = events(snapshot.of(Dates(day, day)), asked)
         yield from selected.stream(cursor, query, BATCH_ROWS)

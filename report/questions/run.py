@@ -91,7 +91,7 @@ class Run:
 
     async def _body(self, snapshot: Snapshot) -> bytes:
         ask = partial(self._ask, snapshot)
-        return await self._runtime.pool.run(ask, snapshot.cost_rows, self._left)
+        return await self._runtime.pool.run(ask, snapshot.cost_rows, left_by(self._request))
 
     def _ask(self, snapshot: Snapshot, cursor: Cursor) -> bytes:
         """In a thread."""
@@ -99,10 +99,15 @@ class Run:
         answer = self._question.ask(relation, self._asked)
         return to_body(answer, self._question.table, self._media_type)
 
-    async def _left(self) -> None:
-        """Returns when the client has gone."""
-        while (await self._request.receive())["type"] != "http.disconnect":
+
+def left_by(request: Request) -> Callable[[], Awaitable[None]]:
+    """What returns when the client has gone."""
+
+    async def left() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
             pass
+
+    return left
 
 
 async def retried(attempt: Callable[[bool], Awaitable[Result]]) -> Result:

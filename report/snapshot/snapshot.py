@@ -87,6 +87,11 @@ class Snapshot:
             spilled=[each for each in self.spilled if any(day in dates for day in each.dates)],
         )
 
+    def held_by(self, pinned: Pinned) -> Self:
+        """The same with files that stay. Raises FileNotFoundError when one has gone."""
+        pinned.hold(self.parts)
+        return replace(self, lake=pinned.lake, spilled=pinned.hold_spilled(self.spilled))
+
     def damaged(self, segment: Waiting) -> int:
         """Damaged lines that no part counts yet. They belong to the date it was opened on."""
         return 0 if segment.opened_on in self._held(segment) else segment.damaged
