@@ -46,6 +46,11 @@ def chunks(cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export)
 def _batches(
     cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export, query: str
 ) -> Iterator[pa.RecordBatch]:
+    if not snapshot.has_files:
+        yield from events(snapshot, asked).stream(
+            cursor, query + ' ORDER BY "timestamp"', BATCH_ROWS
+        )
+        return
     for day in snapshot.days:
         selected = events(snapshot.of(Dates(day, day)), asked)
         yield from selected.stream(cursor, query, BATCH_ROWS)

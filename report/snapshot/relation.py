@@ -146,10 +146,10 @@ def unrepeated(cursor: Cursor, snapshot: Snapshot, site: str) -> Snapshot:
 
 
 def with_parts_of(cursor: Cursor, snapshot: Snapshot, site: str) -> Snapshot:
-    """The same snapshot of a site, with those parts alone that have rows of it."""
-    by_path = dict(zip(snapshot.paths(snapshot.parts), snapshot.parts, strict=True))
-    if not by_path:
+    """The same snapshot of a site; of parts that are to be read, those alone with rows of it."""
+    if not snapshot.unread:
         return snapshot
+    by_path = dict(zip(snapshot.paths(snapshot.unread), snapshot.unread, strict=True))
     found = cursor.execute(PATHS_OF, {"parts": list(by_path), "site": site}).fetchall()
     with_rows = {path for (path,) in found}
     parts = [part for path, part in by_path.items() if path in with_rows]

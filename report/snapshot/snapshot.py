@@ -42,6 +42,11 @@ class Snapshot:
         in_parts = sum(part.rows for part in self.parts)
         return in_parts + len(self.live) + sum(each.rows for each in self.spilled)
 
+    @property
+    def has_files(self) -> bool:
+        """Or is all that there is in memory?"""
+        return bool(self.unread or self.spilled)
+
     def paths(self, parts: Iterable[ListedPart]) -> list[str]:
         return [str(self.lake.path(each.part)) for each in parts]
 
@@ -83,13 +88,15 @@ class Snapshot:
             asked=dates,
             parts=[part for part in self.parts if part.date in dates],
             unread=[part for part in self.unread if part.date in dates],
+            read=self.read.filter(_is_in(self.read["timestamp"], dates)),
             live=pa.concat_tables([SPILL_SCHEMA.empty_table(), *live]),
             spilled=[each for each in self.spilled if any(day in dates for day in each.dates)],
         )
 
     def held_by(self, pinned: Pinned) -> Self:
         """The same with files that stay. Raises FileNotFoundError when one has gone."""
-        pinned.hold(self.parts)
+        if self.has_files:
+            pinned.hold(self.parts)
         return replace(self, lake=pinned.lake, spilled=pinned.hold_spilled(self.spilled))
 
     def damaged(self, segment: Waiting) -> int:
@@ -139,6 +146,12 @@ class Snapshots:
             parts,
             dict(self._listing.foreign),
         )
+
+
+def _is_in(instants: pa.ChunkedArray, dates: Dates) -> pa.ChunkedArray:
+    days = pc.unique(pc.cast(instants, pa.date32())).to_pylist()
+    wanted = pa.array([day for day in days if day in dates], pa.date32())
+    return pc.is_in(pc.cast(instants, pa.date32()), wanted)
 
 
 def rows(

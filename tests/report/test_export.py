@@ -2,8 +2,10 @@
 
 import ctypes
 import errno
+import json
 import os
 import subprocess
+import sys
 from datetime import timedelta
 
 import anyio
@@ -13,6 +15,7 @@ import pytest
 
 from report.http.stream import Pieces, Stream
 from report.questions import export
+from report.snapshot import site_rows
 from report.snapshot.lake_listing import LakeListing
 from tests.processes import Stage
 from tests.report.holding import NOW, Folder, asking, event, figures
@@ -44,7 +47,9 @@ def test_its_place_is_given_back_before_its_end_is_sent():
     assert order[-2:] == ["left", "http.response.body"]
 
 
-def test_it_asks_for_those_dates_alone_that_have_rows_of_its_site(folder, monkeypatch):
+@pytest.mark.parametrize("rows_max", [0, 100_000], ids=["in parts", "in memory"])
+def test_it_asks_for_those_dates_alone_that_have_rows_of_its_site(folder, monkeypatch, rows_max):
+    monkeypatch.setattr(site_rows, "SITE_ROWS_MAX", rows_max)
     days = [NOW - timedelta(days=n) for n in range(20)]
     folder.holds(*(event(day) for day in days), event(days[3], site_id="shop"))
     folder.holds(event(days[5], site_id="shop"), where="open")
@@ -56,13 +61,24 @@ def test_it_asks_for_those_dates_alone_that_have_rows_of_its_site(folder, monkey
             asked.clear()
             lines = client.get("/export", params={"site_id": site}).content.splitlines()
             assert len(lines) == dates
-            assert len(asked) == dates
+            assert sorted(lines, key=lambda each: json.loads(each)["timestamp"]) == lines
+            assert len(asked) <= (1 if rows_max else dates or 1)
 
 
 def no_capabilities():
     """As a user has them who is not the owner: for what this process executes next."""
     for capability in CAP_CHOWN_TO_FOWNER:
         assert ctypes.CDLL(None).prctl(DROP_FROM_BOUNDING_SET, capability, 0, 0, 0) == 0
+
+
+MAIN = """
+import sys
+from report import __main__
+from report.snapshot import site_rows
+site_rows.SITE_ROWS_MAX = 0  # so that parts are read
+sys.argv = ["report"]
+sys.exit(__main__.main())
+"""
 
 
 @pytest.fixture
@@ -74,9 +90,11 @@ def report_of_another_user(folder, monkeypatch):
         path.chmod(0o640)
         os.chown(path, 1, 0)
     popen = subprocess.Popen
-    monkeypatch.setattr(
-        subprocess, "Popen", lambda *args, **kw: popen(*args, **kw, preexec_fn=no_capabilities)
-    )
+
+    def start(command, **where):
+        return popen([sys.executable, "-c", MAIN], **where, preexec_fn=no_capabilities)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
     report = Stage("report", folder.path)
     yield report.wait_until_up()
     report.kill()
@@ -100,6 +118,7 @@ def refuse_links(monkeypatch):
 @pytest.mark.parametrize("may_link", [True, False])
 def test_it_holds_what_is_taken_away_before_it_is_read(folder, monkeypatch, may_link):
     folder.holds(*(event(NOW - timedelta(days=n)) for n in range(3)))
+    monkeypatch.setattr(site_rows, "SITE_ROWS_MAX", 0)
     if not may_link:
         refuse_links(monkeypatch)
     batches = export._batches
@@ -120,6 +139,7 @@ def test_it_holds_what_is_taken_away_before_it_is_read(folder, monkeypatch, may_
 def test_a_question_holds_parts_once_some_have_vanished(folder, monkeypatch, may_link):
     days = [NOW - timedelta(days=n) for n in range(4)]
     folder.holds(*(event(day) for day in days))
+    monkeypatch.setattr(site_rows, "SITE_ROWS_MAX", 0)
     if not may_link:
         refuse_links(monkeypatch)
     vanish = list(days)
