@@ -81,6 +81,7 @@ class Covered(Struct, frozen=True, kw_only=True):
     tz: str
 
 
+# Its filters are fields, too, but of names that stand in the tables alone: mypy need not know them
 if TYPE_CHECKING:
     Selection = Dated
 else:

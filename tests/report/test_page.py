@@ -5,6 +5,8 @@ import re
 import httpx2
 import pytest
 
+from report.questions import totals
+from report.terms.dimensions import DIMENSIONS
 from tests.processes import PROJECT, running
 
 FOLDER = PROJECT / "report" / "dashboard"
@@ -65,3 +67,12 @@ def test_all_of_its_modules_are_loaded_at_once(report):
     page = (FOLDER / "index.html").read_text()
     for path in FOLDER.glob("*.js"):
         assert f'="dashboard/{path.name}"' in page
+
+
+def test_its_panels_and_figures_are_words_of_the_api():
+    panels = (FOLDER / "panels.js").read_text()
+    figures, tables = (
+        re.findall(r'\bname: "(\w+)"', part) for part in panels.split("export const PANELS")
+    )
+    assert figures and set(figures) <= set(totals.Stats.__struct_fields__)
+    assert tables and set(tables) <= set(DIMENSIONS)
