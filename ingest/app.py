@@ -15,9 +15,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ingest.batch import to_lines
 from ingest.dialects.native import Wishes, plain_targets, wishes_of
 from ingest.disk import Disk
-from ingest.event import BATCH_BYTES_MAX, EVENT_BYTES_MAX, Identify, Receipt, to_line, to_lines
+from ingest.event import BATCH_BYTES_MAX, EVENT_BYTES_MAX, Identify, Receipt, to_line
 from ingest.http.body import read_body
 from ingest.http.limits import Limits
 from ingest.refusal import Refusal, Refused
@@ -117,7 +118,8 @@ async def post_events(request: Request[State]) -> Response:
     wishes = wishes_of(request.query_params, request.state["settings"])
     body = await body_of(request, BATCH_BYTES_MAX)
     receipt = request.state["spool"].receipt()
-    batch = to_lines(body, receipt, visitor_of(request, wishes, receipt))
+    identify = visitor_of(request, wishes, receipt)
+    batch = to_lines(body, receipt, identify, request.state["settings"].batch_dates_max)
     if batch.accepted:
         await keep(request, batch.lines, wishes)
     return request.state["answers"].batch(origin_of(request), batch)
