@@ -13,6 +13,7 @@ import pytest
 
 from ingest.batch import BATCH_EVENTS_MAX
 from ingest.event import BATCH_BYTES_MAX
+from ingest.secret import destroy_import_secret, import_secret
 from tests.processes import running
 
 GZIP = {"content-encoding": "gzip"}
@@ -99,6 +100,23 @@ def test_a_refusal_quotes_little_of_what_it_refuses(ingest):
     assert "unknown field `xxx" in detail and "props" in detail
     for query in ("x" * 8_000, "ack=" + "x" * 8_000, "ack&" + "x" * 8_000):
         assert len(httpx2.post(f"{ingest.url}/event?{query}", content=SMALLEST).content) < 500
+
+
+def test_who_knows_the_import_secret_may_bring_the_past_and_nobody_else(tmp_path):
+    with running("ingest", tmp_path) as ingest:
+        old = [event_on(datetime(1999, 12, 31, tzinfo=UTC))]
+
+        def status(**headers):
+            return httpx2.post(ingest.url + "/events", json=old, headers=headers).status_code
+
+        assert status() == status(authorization="Bearer x") == 422  # no secret was made yet
+        token = import_secret(tmp_path).token
+        assert status() == status(authorization=f"Bearer {token[:-1]}ü".encode("latin-1")) == 422
+        assert status(authorization=token) == 422
+        assert status(authorization=f"Bearer {token}") == 202
+        assert destroy_import_secret(tmp_path)
+        assert status(authorization=f"Bearer {token}") == 422
+        assert token not in ingest.log.read_text()
 
 
 def event_on(day, **fields):
