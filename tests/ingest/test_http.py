@@ -170,7 +170,7 @@ def test_a_preflight_is_answered_for_a_day(client):
 
 
 def test_a_setting_narrows_the_origins(tmp_path):
-    origins = "https://a.example,https://b.example"
+    origins = " https://a.example, https://b.example "
     with running("ingest", tmp_path, cors_origins=origins) as ingest:
 
         def allowed(origin):
