@@ -51,10 +51,19 @@ def to_lines(
     events = _read_at_once(body, items, receipt, identify)
     if events is None:
         events = _read_one_by_one(items, receipt, identify, batch)
-    if len({event.timestamp[:10] for event in events if event.timestamp}) > dates_max:
+    if _dates(events, receipt) > dates_max:
         raise Refused(Refusal.TOO_LARGE, f"A batch may have events of {dates_max:,} dates.")
     batch.lines, batch.accepted = encode_all(events, receipt), len(events)
     return batch
+
+
+def _dates(events: list[ReceivedEvent], receipt: Receipt) -> int:
+    """On how many UTC dates they are; most have the time of receipt itself."""
+    own = [event.timestamp for event in events if event.timestamp is not receipt.time]
+    dates = {time[:10] for time in own if time}
+    if len(own) < len(events):
+        dates.add(receipt.time[:10])
+    return len(dates)
 
 
 def _read_at_once(

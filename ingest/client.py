@@ -20,7 +20,7 @@ def client_address(forwarded_for: str, peer: str, trusted_proxies: str) -> str:
     """The last address of X-Forwarded-For that is not a trusted proxy's own.
 
     Each proxy appends the address that it saw, so what stands further left is what a stranger
-    claims. Without a trusted peer, or when the header is not a list of addresses, it is the peer.
+    claims, and so is what stands left of something that is no address. A port is left out.
     """
     if not trusted_proxies:
         return peer

@@ -156,8 +156,9 @@ def test_how_far_back_and_how_many_dates_are_settings(tmp_path):
         url = ingest.url + "/events"
         old = httpx2.post(url, json=[event_on(now - timedelta(hours=25))])
         assert old.json()["errors"][0]["code"] == "timestamp_out_of_range"
+        assert httpx2.post(url, json=[event_on(now - timedelta(days=1) / 2)] * 2).status_code == 202
         two = httpx2.post(
-            url, json=[event_on(now), event_on(now - timedelta(hours=23, minutes=59))]
+            url, json=[event_on(now), event_on(now - timedelta(hours=23, minutes=59), event_id="x")]
         )
         assert two.json()["code"] == "too_large"
 
