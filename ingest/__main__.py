@@ -1,5 +1,10 @@
 """python -m ingest: serve the ingest API."""
 
+import sys
+
+if sys.platform != "linux":
+    raise SystemExit("ingest: this needs Linux, whose fdatasync and flock it builds on")
+
 import argparse
 import logging
 import math
@@ -7,8 +12,6 @@ import os
 import resource
 import signal
 import socket
-import sys
-import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +19,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from ingest.app import create_app
+from ingest.held_folder import held_folder
 from ingest.segment import spool_folder
 from ingest.settings import Settings, describe
 
@@ -44,9 +48,13 @@ def main() -> int:
     check_folder(settings)
     allow_files(settings)
     listener = listen(settings)
-    counters = tempfile.TemporaryDirectory(prefix="footfall-ingest-")
+    with held_folder(Path(settings.data_dir) / "tmp", "ingest-") as counters:
+        return serve(settings, listener, counters)
+
+
+def serve(settings: Settings, listener: socket.socket, counters: Path) -> int:
     config = uvicorn.Config(
-        partial(create_app, settings, Path(counters.name)),
+        partial(create_app, settings, counters),
         factory=True,
         workers=settings.workers,
         loop="uvloop",

@@ -15,13 +15,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ingest.batch import to_lines
 from ingest.dialects.native import Wishes, plain_targets, wishes_of
 from ingest.disk import Disk
-from ingest.event import BATCH_BYTES_MAX, EVENT_BYTES_MAX, Identify, Receipt, to_line, to_lines
+from ingest.event import BATCH_BYTES_MAX, EVENT_BYTES_MAX, Identify, Receipt, to_line
 from ingest.http.body import read_body
 from ingest.http.limits import Limits
 from ingest.refusal import Refusal, Refused
 from ingest.responses import Answers
+from ingest.secret import is_import
 from ingest.segment import spool_folder
 from ingest.settings import Settings
 from ingest.spool import Spool
@@ -116,8 +118,9 @@ async def post_events(request: Request[State]) -> Response:
         return request.state["answers"].preflight(origin_of(request))
     wishes = wishes_of(request.query_params, request.state["settings"])
     body = await body_of(request, BATCH_BYTES_MAX)
-    receipt = request.state["spool"].receipt()
-    batch = to_lines(body, receipt, visitor_of(request, wishes, receipt))
+    receipt = receipt_of(request)
+    identify = visitor_of(request, wishes, receipt)
+    batch = to_lines(body, receipt, identify, request.state["settings"].batch_dates_max)
     if batch.accepted:
         await keep(request, batch.lines, wishes)
     return request.state["answers"].batch(origin_of(request), batch)
@@ -131,6 +134,7 @@ async def ready(request: Request[State]) -> Response:
     trouble = await request.state["spool"].check()
     if trouble:
         raise Refused(Refusal.SPOOL_UNAVAILABLE, f"The spool takes no writes: {trouble}.")
+    request.state["visitors"].check()  # else all events of the tracker are refused
     return request.state["answers"].json(origin_of(request), b'{"status":"ready"}')
 
 
@@ -141,6 +145,14 @@ async def metrics(request: Request[State]) -> Response:
 
 def origin_of(request: Request[Any]) -> str | None:
     return request.headers.get("origin")
+
+
+def receipt_of(request: Request[State]) -> Receipt:
+    receipt = request.state["spool"].receipt()
+    authorization = request.headers.get("authorization")
+    if authorization and is_import(authorization, request.state["settings"].data_dir):
+        return receipt.of_history()
+    return receipt
 
 
 def visitor_of(request: Request[State], wishes: Wishes, receipt: Receipt) -> Identify | None:

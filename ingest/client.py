@@ -1,9 +1,13 @@
 """Who sent a request: the peer, unless a proxy that the settings trust says who it was."""
 
+import re
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
+
+# what some proxies add to an address: "1.2.3.4:5678", "[2001:db8::1]:5678"
+_PORT = re.compile(r"^(?:([\d.]+):\d+|\[([^\].]*)\](?::\d+)?)$", re.ASCII)
 
 
 @lru_cache(maxsize=1)
@@ -16,7 +20,7 @@ def client_address(forwarded_for: str, peer: str, trusted_proxies: str) -> str:
     """The last address of X-Forwarded-For that is not a trusted proxy's own.
 
     Each proxy appends the address that it saw, so what stands further left is what a stranger
-    claims. Without a trusted peer, or when the header is not a list of addresses, it is the peer.
+    claims, and so is what stands left of something that is no address. A port is left out.
     """
     if not trusted_proxies:
         return peer
@@ -26,7 +30,7 @@ def client_address(forwarded_for: str, peer: str, trusted_proxies: str) -> str:
         if not _is_in(address, trusted):
             break
         try:
-            address = str(ip_address(claimed.strip()))
+            address = str(ip_address(_PORT.sub(r"\1\2", claimed.strip())))
         except ValueError:
             break
     return address
@@ -37,4 +41,6 @@ def _is_in(address: str, trusted: tuple[Network, ...]) -> bool:
         parsed = ip_address(address)
     except ValueError:
         return False
-    return any(parsed in network for network in trusted)
+    # a socket for both families has IPv4 clients under ::ffff:
+    mapped = parsed.ipv4_mapped if parsed.version == 6 else None
+    return any(parsed in network or (mapped and mapped in network) for network in trusted)

@@ -12,25 +12,24 @@ and the column lists of SQL follow from it.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal, Self, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
+from ingest import timestamp
 from ingest.refusal import Refusal, Refused
 
 EVENT_BYTES_MAX = 64 * 1024
 BATCH_BYTES_MAX = 10 * 1024 * 1024
-BATCH_EVENTS_MAX = 10_000
-BATCH_ERRORS_MAX = 100
 AHEAD_MAX = timedelta(hours=24)
 ENGAGED_MS_MAX = 24 * 3_600_000
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+DETAIL_CHARS_MAX = 200  # of what a refusal quotes: else a batch could ask for megabytes of it
 BACKSLASH, DEL = 0x5C, 0x7F  # as numbers they are looked for with memchr, four times faster
 
 assert EVENT_BYTES_MAX < BATCH_BYTES_MAX
@@ -99,8 +98,13 @@ class Event(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defau
 
 
 class ReceivedEvent(Event, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One event as it comes in, with what is used at receipt and kept nowhere."""
+    """One event as it comes in, with what is used at receipt and kept nowhere.
 
+    `received_at` may be there, because an export has it, and is forgotten: ours is what counts.
+    """
+
+    timestamp: Annotated[str, Meta(max_length=64)] | None = None  # type: ignore[assignment]
+    received_at: Annotated[str, Meta(max_length=64)] | None = None
     time_zone: Annotated[str, Meta(max_length=64)] | None = None  # of the visitor, for the country
 
 
@@ -158,30 +162,28 @@ COLUMNS = tuple(sorted(_columns(), key=lambda column: column.since))  # new ones
 
 
 class Receipt:
-    """The moment of receipt, shared by all events that arrive in one turn of the event loop."""
+    """The moment of receipt, shared by all events that arrive in one turn of the event loop, and
+    how far from it an event's own time may be. Without `past_max` it may be any since 1970."""
 
-    __slots__ = ("at", "latest", "tail")
+    __slots__ = ("at", "earliest", "latest", "tail", "time", "too_early")
 
-    def __init__(self, at: datetime) -> None:
+    def __init__(self, at: datetime, past_max: timedelta | None = None) -> None:
         self.at = at
+        self.time = timestamp.write(at)
         self.latest = at + AHEAD_MAX
-        self.tail = b',"received_at":' + _encode(at) + b"}\n"
+        self.earliest, self.too_early = EARLIEST, "before 1970"
+        if past_max is not None and at - EARLIEST > past_max:
+            self.earliest = at - past_max
+            self.too_early = f"more than {past_max / timedelta(days=1):,.10g} days in the past"
+        self.tail = f',"received_at":"{self.time}"}}\n'.encode()
 
-
-class Batch(msgspec.Struct):
-    """What became of the events of one request: the lines to append, and what was refused."""
-
-    lines: bytes = b""
-    accepted: int = 0
-    rejected: int = 0
-    refused: dict[Refusal, int] = {}  # how many, by reason
-    errors: list[dict[str, Any]] = []  # the first BATCH_ERRORS_MAX
+    def of_history(self) -> Self:
+        """The same moment for who may bring the past with them."""
+        return type(self)(self.at)
 
 
 _encoder = msgspec.json.Encoder()
-_encode = _encoder.encode
 _decode = msgspec.json.Decoder(ReceivedEvent).decode
-_decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TEXT_FIELDS = tuple(c.name for c in COLUMNS if c.is_text and not (c.among or c.pattern))
 _CLOSED = {f"`$.{column.name}`": column for column in COLUMNS if column.among or column.pattern}
@@ -195,6 +197,13 @@ def to_line(body: bytes, receipt: Receipt, identify: Identify | None = None) -> 
 
     An event without user_id gets the one that `identify` has for its site_id.
     """
+    event = decode(body)
+    complete(event, receipt, identify)
+    return _encoder.encode(event)[:-1] + receipt.tail
+
+
+def decode(body: bytes) -> ReceivedEvent:
+    """Raises Refused."""
     if len(body) > EVENT_BYTES_MAX:
         raise Refused(Refusal.TOO_LARGE, f"An event may have {EVENT_BYTES_MAX:,} bytes.")
     try:
@@ -203,100 +212,73 @@ def to_line(body: bytes, receipt: Receipt, identify: Identify | None = None) -> 
         raise Refused(Refusal.INVALID_EVENT, _explain(error)) from None
     except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, nested without end
         raise Refused(Refusal.MALFORMED_JSON, f"{error}.") from None
-    if _may_hold_control_characters(body):
+    if may_hold_control_characters(body):
         _refuse_control_characters(event)
-    _complete(event, receipt, identify)
-    return _encode(event)[:-1] + receipt.tail
+    return event
 
 
-def to_lines(body: bytes, receipt: Receipt, identify: Identify | None = None) -> Batch:
-    """The spool lines for a batch: NDJSON, or a JSON array. Raises Refused if it is neither.
-
-    An event's index counts from 0; blank lines of NDJSON are not counted.
-    """
-    items = _split(body)
-    if len(items) > BATCH_EVENTS_MAX:
-        raise Refused(Refusal.TOO_LARGE, f"A batch may have {BATCH_EVENTS_MAX:,} events.")
-    if not _may_hold_control_characters(body):
-        with suppress(ValueError, RecursionError, Refused):  # then one by one, to say which
-            return Batch(_to_lines_at_once(items, receipt, identify), len(items))
-    return _to_lines_one_by_one(items, receipt, identify)
+def decode_all(bodies: list[bytes]) -> list[ReceivedEvent]:
+    """Half the time of one by one, for bodies that hold no control characters. Raises ValueError,
+    RecursionError for any that `decode` would refuse, without saying which."""
+    if max(map(len, bodies), default=0) > EVENT_BYTES_MAX:
+        raise ValueError("too large")
+    return list(map(_decode, bodies))
 
 
-def _to_lines_at_once(items: list[bytes], receipt: Receipt, identify: Identify | None) -> bytes:
-    """Half the time of one by one."""
-    if max(map(len, items), default=0) > EVENT_BYTES_MAX:
-        raise ValueError
-    events = list(map(_decode, items))
-    for event in events:
-        _complete(event, receipt, identify)
+def complete(event: ReceivedEvent, receipt: Receipt, identify: Identify | None) -> None:
+    """Give it its time in UTC, and the user_id that it lacks. Raises Refused."""
+    own = event.timestamp
+    event.timestamp = receipt.time if own is None else _in_utc(own, receipt)
+    event.received_at = event.time_zone = None
+    if identify is not None and event.user_id is None:
+        event.user_id = identify(event.site_id)
+
+
+def encode_all(events: Iterable[Event], receipt: Receipt) -> bytes:
+    """The spool lines of events that are complete."""
     # JSON escapes a newline within a string, so these two bytes are nowhere but at a line's end
     return _encoder.encode_lines(events).replace(b"}\n", receipt.tail)
 
 
-def _to_lines_one_by_one(items: list[bytes], receipt: Receipt, identify: Identify | None) -> Batch:
-    batch = Batch()
-    lines = []
-    for index, item in enumerate(items):
-        try:
-            lines.append(to_line(item, receipt, identify))
-        except Refused as refused:
-            batch.rejected += 1
-            batch.refused[refused.refusal] = batch.refused.get(refused.refusal, 0) + 1
-            if len(batch.errors) < BATCH_ERRORS_MAX:
-                batch.errors.append(
-                    {"index": index, "code": refused.refusal, "detail": refused.detail}
-                )
-    batch.lines, batch.accepted = b"".join(lines), len(lines)
-    return batch
-
-
-def _split(body: bytes) -> list[bytes]:
-    if not body.lstrip().startswith(b"["):
-        return [line for line in body.split(b"\n") if line and not line.isspace()]
-    try:
-        return list(map(bytes, _decode_array(body)))
-    except (ValueError, RecursionError) as error:
-        raise Refused(Refusal.MALFORMED_JSON, f"{error}.") from None
+def may_hold_control_characters(body: bytes) -> bool:
+    """Inside a JSON string a control character is either escaped, or it is DEL: without these
+    two bytes there can be none, and nearly no event has them."""
+    return BACKSLASH in body or DEL in body
 
 
 def _explain(error: msgspec.ValidationError) -> str:
     text = str(error)
     if "unknown field" in text:
-        return f"{text}. Put what is your own under `props`."
+        return f"{_brief(text)}. Put what is your own under `props`."
     column = _CLOSED.get(text.rpartition(" - at ")[2])
     if column is None:
-        return f"{text}."
+        return f"{_brief(text)}."
     expected = ", ".join(sorted(column.among)) or _EXAMPLE[column.name]
-    return f"{text}: expected {expected}."
+    return f"{_brief(text)}: expected {expected}."
 
 
-def _complete(event: ReceivedEvent, receipt: Receipt, identify: Identify | None) -> None:
-    event.timestamp = _in_utc(event.timestamp, receipt)
-    event.time_zone = None
-    if identify is not None and event.user_id is None:
-        event.user_id = identify(event.site_id)
+def _brief(text: str) -> str:
+    if len(text) <= DETAIL_CHARS_MAX:
+        return text
+    return text[: DETAIL_CHARS_MAX // 2] + " … " + text[-DETAIL_CHARS_MAX // 2 :]
 
 
-def _in_utc(timestamp: datetime | None, receipt: Receipt) -> datetime:
-    if timestamp is None:
-        return receipt.at
-    if timestamp > receipt.latest:
-        raise Refused(
-            Refusal.TIMESTAMP_OUT_OF_RANGE,
-            "The timestamp is more than 24 hours ahead of the server - at `$.timestamp`.",
-        )
-    if timestamp < EARLIEST:
-        raise Refused(
-            Refusal.TIMESTAMP_OUT_OF_RANGE, "The timestamp is before 1970 - at `$.timestamp`."
-        )
-    return timestamp.astimezone(UTC)
+def _in_utc(text: str, receipt: Receipt) -> str:
+    try:
+        at, as_written = timestamp.read(text)
+    except ValueError:
+        detail = "Expected a timestamp as RFC 3339 has it - at `$.timestamp`."
+        raise Refused(Refusal.INVALID_EVENT, detail) from None
+    if at > receipt.latest:
+        raise _out_of_range("more than 24 hours ahead of the server")
+    if at < receipt.earliest:
+        raise _out_of_range(receipt.too_early)
+    return text if as_written else timestamp.write(at)
 
 
-def _may_hold_control_characters(body: bytes) -> bool:
-    """Inside a JSON string a control character is either escaped, or it is DEL: without these
-    two bytes there can be none, and nearly no event has them."""
-    return BACKSLASH in body or DEL in body
+def _out_of_range(where: str) -> Refused:
+    detail = f"The timestamp is {where} - at `$.timestamp`."
+    return Refused(Refusal.TIMESTAMP_OUT_OF_RANGE, detail)
 
 
 def _refuse_control_characters(event: Event) -> None:

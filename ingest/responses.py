@@ -4,7 +4,7 @@ import orjson
 from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from ingest.event import Batch
+from ingest.batch import Batch
 from ingest.refusal import RETRY_AFTER_S, STATUS, Refusal, Refused, problem
 from ingest.settings import Settings
 from ingest.telemetry import Metrics
@@ -21,8 +21,8 @@ class Answers:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._origins = frozenset(settings.cors_origins.split(","))
-        self._any_origin = settings.cors_origins == "*"
+        self._origins = frozenset(map(str.strip, settings.cors_origins.split(",")))
+        self._any_origin = settings.cors_origins.strip() == "*"
         self._accepted: dict[str | None, bytes] = {}  # by allowed origin
         self._accepted_as_of: Headers = []
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 import msgspec
 from msgspec import Meta
 
+from ingest.batch import BATCH_DATES_MAX
 from ingest.client import networks
 from ingest.segment import SEGMENT_BYTES_MAX
 
@@ -36,6 +37,12 @@ class Settings(
         str,
         Meta(description="Networks whose X-Forwarded-For is believed: a list with commas."),
     ] = ""
+    past_s_max: Annotated[
+        int, Meta(ge=60, description="How far in the past an event's timestamp may be.")
+    ] = 731 * 24 * 3600
+    batch_dates_max: Annotated[
+        int, Meta(ge=1, description="Of how many UTC dates the events of a batch may be.")
+    ] = BATCH_DATES_MAX
     segment_bytes_max: Annotated[
         int, Meta(ge=4_096, le=1 << 30, description="A segment closes at this size.")
     ] = SEGMENT_BYTES_MAX

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from ingest.disk import Disk
 from ingest.event import Receipt
@@ -48,6 +48,7 @@ class Spool:
     ) -> None:
         # Fixed for the life of the process
         self._settings = settings
+        self._past_max = timedelta(seconds=settings.past_s_max)
         self._metrics = metrics
         self._folder = spool_folder(settings.data_dir)
         self._disk = disk or Disk()  # a seam: tests pass one that fills up
@@ -118,7 +119,7 @@ class Spool:
     def receipt(self) -> Receipt:
         """The moment of receipt, shared by all that arrives in this turn of the event loop."""
         if self._receipt is None:
-            self._receipt = Receipt(datetime.fromtimestamp(self._clock(), UTC))
+            self._receipt = Receipt(datetime.fromtimestamp(self._clock(), UTC), self._past_max)
             self._loop.call_soon(self._flush)
         return self._receipt
 

@@ -1,9 +1,12 @@
 """What ingest counts: integers in memory that its workers share, read out as Prometheus text.
 
-Each worker adds to a page of its own, a file that it maps; a scrape sums the pages of all. So the
-answer is the same whichever worker gives it, and what a killed worker had counted stays counted.
+Each worker adds to a page of its own, a file that it maps and holds a lock on; a scrape sums the
+pages of all. So the answer is the same whichever worker gives it, and what a killed worker had
+counted stays counted. A page whose lock can be taken has lost its worker.
 """
 
+import contextlib
+import fcntl
 import mmap
 import os
 from bisect import bisect_left
@@ -80,7 +83,8 @@ class Metrics(Page, Collector):
     def __init__(self, folder: Path | None = None, spool: Path | None = None) -> None:
         self._folder = folder
         self._spool = spool
-        self._map = _map_page(folder / str(os.getpid())) if folder else mmap.mmap(-1, PAGE_BYTES)
+        self._name = str(os.getpid())
+        self._map = _map_page(folder / self._name) if folder else mmap.mmap(-1, PAGE_BYTES)
         super().__init__(memoryview(self._map).cast("q"))
 
     def text(self) -> bytes:
@@ -124,15 +128,31 @@ class Metrics(Page, Collector):
 
     def _sums(self) -> tuple[Page, list[Page]]:
         """The sum over all workers there ever were, and the pages of those alive."""
-        pages = {os.getpid(): memoryview(self._map).cast("q")}
-        for path in self._folder.iterdir() if self._folder else ():
-            if path.name != str(os.getpid()):
-                pages[int(path.name)] = memoryview(path.read_bytes()).cast("q")
+        mine = memoryview(self._map).cast("q")
+        pages, alive = [mine], [mine]
+        for path in _pages(self._folder):
+            if path.name == self._name:
+                continue
+            with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+                content = file.read()
+                if len(content) < PAGE_BYTES:  # its worker is about to begin
+                    continue
+                pages.append(memoryview(content).cast("q"))
+                if _is_held(file.fileno()):
+                    alive.append(pages[-1])
         sums = memoryview(bytearray(PAGE_BYTES)).cast("q")
-        for cells in pages.values():
+        for cells in pages:
             for n, value in enumerate(cells):
                 sums[n] += value
-        return Page(sums), [Page(cells) for pid, cells in pages.items() if _is_alive(pid)]
+        return Page(sums), [Page(cells) for cells in alive]
+
+
+def _pages(folder: Path | None) -> list[Path]:
+    """None if the folder was removed: then each worker tells what it counted itself."""
+    try:
+        return list(folder.iterdir()) if folder else []
+    except FileNotFoundError:
+        return []
 
 
 def folder_bytes(folder: Path) -> int:
@@ -152,14 +172,15 @@ def _size(entry: os.DirEntry[str]) -> int:
 
 
 def _map_page(path: Path) -> mmap.mmap:
-    with path.open("w+b") as file:
-        os.posix_fallocate(file.fileno(), 0, PAGE_BYTES)  # or a full disk would kill us later
-        return mmap.mmap(file.fileno(), PAGE_BYTES)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX)  # kept, as the descriptor is, until the process ends
+    os.posix_fallocate(fd, 0, PAGE_BYTES)  # or a full disk would kill us later
+    return mmap.mmap(fd, PAGE_BYTES)
 
 
-def _is_alive(pid: int) -> bool:
+def _is_held(fd: int) -> bool:
     try:
-        os.kill(pid, 0)
-        return True
-    except ProcessLookupError:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return False
+    except BlockingIOError:
+        return True

@@ -18,7 +18,7 @@
   const early = (window.footfall && footfall.q) || [];
   let lastPath;
   // A query string may hold what is nobody's business, and one's own pages are no source of visits.
-  let referrer = document.referrer.split(/[?#]/)[0];
+  let referrer = document.referrer.split(/[?#]/)[0].slice(0, 2048);
   if (referrer.split("/")[2] == location.host) referrer = "";
 
   const path = () =>

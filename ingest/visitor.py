@@ -12,7 +12,6 @@ identity belong together. Addresses are neither stored nor logged.
 import asyncio
 import contextlib
 import os
-import secrets
 from datetime import UTC, date, datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -20,9 +19,8 @@ from pathlib import Path
 from ingest.client import client_address
 from ingest.event import Identify, Receipt
 from ingest.refusal import Refusal, Refused
+from ingest.secret import DIGEST_BYTES, secrets_folder, shared
 
-DIGEST_BYTES = 8  # of a million visitors, two are taken for one with a chance of 1 in 37 million
-SALT_BYTES = 32
 SWEEP_INTERVAL_S = 60
 
 
@@ -32,7 +30,7 @@ class Visitors:
     def __init__(self, data_dir: str | Path, trusted_proxies: str = "") -> None:
         # Fixed for the life of the process
         self._trusted_proxies = trusted_proxies
-        self._folder = Path(data_dir) / "visitors"
+        self._folder = secrets_folder(data_dir)
 
         # Replaced when the day turns
         self._day: date | None = None
@@ -59,6 +57,10 @@ class Visitors:
 
         return identify
 
+    def check(self) -> None:
+        """Raises Refused if no visitor can be identified now."""
+        self.sender("", b"", datetime.now(UTC).date())
+
     def forget_before(self, day: date) -> None:
         """Destroy the salts of the days before, in memory and on disk."""
         if self._day and self._day < day:
@@ -78,30 +80,10 @@ class Visitors:
     def _turn(self, day: date) -> None:
         try:
             self.forget_before(day)
-            salt = self._shared_salt(self._folder / f"{day.isoformat()}.salt")
+            salt = shared(self._folder / f"{day.isoformat()}.salt")
         except OSError as error:
             raise Refused(
                 Refusal.SPOOL_UNAVAILABLE, f"There is no salt for visitors: {error.strerror}."
             ) from None
         self._keyed = blake2b(digest_size=DIGEST_BYTES, key=salt)
         self._day = day
-
-    def _shared_salt(self, path: Path) -> bytes:
-        """The salt that is there, or a new one. Of several workers at once, one sets it."""
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        if not path.exists():
-            self._offer_salt(path)
-        return path.read_bytes()
-
-    def _offer_salt(self, path: Path) -> None:
-        # written elsewhere and linked, so that nobody reads half of it
-        staged = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-        fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            os.write(fd, secrets.token_bytes(SALT_BYTES))
-            os.fsync(fd)
-            with contextlib.suppress(FileExistsError):
-                os.link(staged, path)
-        finally:
-            os.close(fd)
-            staged.unlink(missing_ok=True)

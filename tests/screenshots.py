@@ -94,7 +94,10 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, open_browser() as browser:
         data_dir = Path(folder)
-        with running("ingest", data_dir) as ingest, running("report", data_dir) as report:
+        with (
+            running("ingest", data_dir, batch_dates_max=366) as ingest,
+            running("report", data_dir) as report,
+        ):
             picture(browser, report.url, "empty.png", width=800, height=520)
             fill(ingest.url)
             picture(browser, f"{report.url}/?range=30d", "light.png", height=910)

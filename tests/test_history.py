@@ -22,6 +22,7 @@ def import_log(ingest: Stage, *arguments: str, stdin: bytes | None = None) -> st
     done = subprocess.run(
         [sys.executable, "-m", "ingest.accesslog", "--site=demo", "--url", ingest.url, *arguments],
         cwd=PROJECT,
+        env=ingest.environment,
         input=stdin,
         capture_output=True,
     )

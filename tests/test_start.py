@@ -53,6 +53,20 @@ def test_a_data_folder_that_takes_no_files_stops_the_start(stage):
     assert "/proc" in start_and_fail(stage, {"DATA_DIR": "/proc"})  # read-only for root, too
 
 
+@pytest.mark.parametrize("system", ["darwin", "win32"])
+def test_another_system_than_linux_stops_the_start(system):
+    """As far as that can be seen from here: without what only Linux has."""
+    program = (
+        f"import os, runpy, sys; sys.platform = {system!r}; del os.fdatasync, os.posix_fallocate;"
+        "runpy.run_module('ingest', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and "Linux" in done.stderr
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_an_unknown_setting_stops_the_start(stage, tmp_path):
     name = f"{stage.upper()}_TYPO"

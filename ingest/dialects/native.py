@@ -20,7 +20,7 @@ def wishes_of(parameters: QueryParams, settings: Settings) -> Wishes:
     """Raises Refused: a misspelt promise must not silently become a weaker one."""
     for name in parameters:
         if name not in PARAMETERS:
-            raise _bad(f"There is no parameter {name!r}; there is {', '.join(PARAMETERS)}.")
+            raise _bad(f"There is no parameter {name[:64]!r}; there is {', '.join(PARAMETERS)}.")
         if len(parameters.getlist(name)) > 1:
             raise _bad(f"{name} is given more than once.")
     ack = parameters.get("ack", settings.ack)

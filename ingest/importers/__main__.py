@@ -4,6 +4,11 @@ Reads Apache and nginx logs in the common or combined format, plain or gzip; - i
 Every line of that form is one page view, whatever its method or status (logline.py has
 the mapping). Any other line is counted, and the first few are named.
 
+Addresses and agents are not sent: a visitor is known by a hash of both, keyed with a secret of the
+installation in DATA_DIR/visitors (an environment variable; by default data). The same visitor is
+the same user_id as long as the secret is there. ingest, which has the same DATA_DIR, knows the
+importer by it, and takes events of any time since 1970 from it alone.
+
 It is safe to run again, after a failure or with a log that has grown: an event's id follows from
 its line, so nothing is counted twice, while identical lines of one file are separate events.
 Identical lines of different files pass for copies of one line (logfile.py says why), so
@@ -20,15 +25,18 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 import msgspec
 from tqdm import tqdm
 
+from ingest.batch import BATCH_DATES_MAX
 from ingest.importers.delivery import Answer, Delivery, Patience, Undelivered
-from ingest.importers.formats.combined import page_view
-from ingest.importers.lines import READ_ERRORS, Line, read_lines, size_bytes
+from ingest.importers.formats import combined
+from ingest.importers.lines import READ_ERRORS, EventIds, read_lines, size_bytes
+from ingest.importers.record import seed
+from ingest.secret import ImportSecret, destroy_import_secret, import_secret
 
 BATCH_EVENTS_MAX = 1000
 BATCH_BYTES_MAX = 1024 * 1024  # ingest takes ten times that; nginx in front, by default, does not
@@ -37,6 +45,7 @@ NAMED_MAX = 5  # lines named on stderr for each thing that can be wrong with the
 
 class Event(NamedTuple):
     place: str
+    date: str
     body: bytes
 
 
@@ -57,39 +66,58 @@ class Tally:
         )
 
 
-def lines_of(
-    names: Sequence[str], on_bytes: Callable[[int], object], tally: Tally
-) -> Iterator[Line]:
-    """The lines of all files. One that cannot be read costs what is left of it, not the others."""
+def events_of(
+    names: Sequence[str],
+    site_id: str,
+    secret: ImportSecret,
+    on_bytes: Callable[[int], object],
+    tally: Tally,
+) -> Iterator[Event]:
+    """The events of all files. One that cannot be read costs what is left of it, not the others."""
     for name in names:
         try:
-            yield from read_lines(name, on_bytes)
+            yield from events_of_file(name, site_id, secret, on_bytes, tally)
         except READ_ERRORS as error:
             tally.unread_files += 1
             complain(f"{name}: {getattr(error, 'strerror', None) or error}")
 
 
-def events_of(lines: Iterable[Line], site_id: str, tally: Tally) -> Iterator[Event]:
-    for line in lines:
-        tally.lines += 1
-        view = page_view(line.raw)
-        if view is None:
-            tally.not_log_lines += 1
-            if tally.not_log_lines <= NAMED_MAX:
-                complain(f"{line.place}: not a log line")
-            continue
-        event = {"site_id": site_id, "event_id": line.event_id, **view}
-        yield Event(line.place, msgspec.json.encode(event))
+def events_of_file(
+    name: str,
+    site_id: str,
+    secret: ImportSecret,
+    on_bytes: Callable[[int], object],
+    tally: Tally,
+) -> Iterator[Event]:
+    with closing(EventIds()) as ids:
+        for line in read_lines(name, on_bytes):
+            tally.lines += 1
+            record = combined.read(line.raw)
+            if record is None:
+                tally.not_log_lines += 1
+                if tally.not_log_lines <= NAMED_MAX:
+                    complain(f"{line.place}: not a log line")
+                continue
+            event = {"site_id": site_id, "event_id": ids.next(seed(record, line.raw))}
+            if record.visitor is not None:
+                event["user_id"] = secret.user_id(site_id, record.visitor)
+            event |= record.event
+            yield Event(line.place, event["timestamp"][:10], msgspec.json.encode(event))
 
 
 def batches_of(events: Iterable[Event]) -> Iterator[list[Event]]:
     batch: list[Event] = []
-    batch_bytes = 0
+    batch_bytes, dates = 0, set[str]()
     for event in events:
         event_bytes = len(event.body) + 1  # and its line ending
-        if len(batch) == BATCH_EVENTS_MAX or batch_bytes + event_bytes > BATCH_BYTES_MAX:
+        dates.add(event.date)
+        if (
+            len(batch) == BATCH_EVENTS_MAX
+            or batch_bytes + event_bytes > BATCH_BYTES_MAX
+            or len(dates) > BATCH_DATES_MAX
+        ):
             yield batch
-            batch, batch_bytes = [], 0
+            batch, batch_bytes, dates = [], 0, {event.date}
         batch.append(event)
         batch_bytes += event_bytes
     if batch:
@@ -107,14 +135,16 @@ def complain(text: str) -> None:
     tqdm.write(f"accesslog: {text}", file=sys.stderr)  # print would tear the progress bar
 
 
-def send(options: argparse.Namespace, tally: Tally) -> None:
+def send(options: argparse.Namespace, secret: ImportSecret, tally: Tally) -> None:
     patience = Patience(total_s=options.give_up_after)
-    delivery = Delivery(options.url, patience, lambda why: complain(f"{options.url}: {why}"))
+    delivery = Delivery(
+        options.url, patience, lambda why: complain(f"{options.url}: {why}"), secret.token
+    )
     disable = options.quiet or not os.isatty(2)
     bar = tqdm(total=size_bytes(options.files), unit="B", unit_scale=True, disable=disable)
     with closing(delivery), bar:
-        lines = lines_of(options.files, bar.update, tally)
-        for batch in batches_of(events_of(lines, options.site, tally)):
+        events = events_of(options.files, options.site, secret, bar.update, tally)
+        for batch in batches_of(events):
             count(delivery.send([event.body for event in batch]), batch, tally)
 
 
@@ -122,7 +152,12 @@ def run(options: argparse.Namespace) -> int:
     tally = Tally()
     so_far = "{} events were sent before; it is safe to run it again"
     try:
-        send(options, tally)
+        secret = import_secret(options.data_dir)
+    except OSError as error:
+        complain(f"DATA_DIR {options.data_dir!r} takes no secret for visitors: {error.strerror}")
+        return 2
+    try:
+        send(options, secret, tally)
     except Undelivered as error:
         complain(f"{options.url}: {error} ({so_far.format(tally.sent)})")
         return 2
@@ -159,7 +194,19 @@ def arguments() -> argparse.ArgumentParser:
     waiting = "how long to wait for an ingest that is away or overloaded; default: %(default)s"
     add("--give-up-after", type=int, default=120, metavar="SECONDS", help=waiting)
     add("--quiet", action="store_true", help="no progress bar")
+    forget = "destroy the secret behind the visitors of all imports, for good, and end"
+    add("--destroy-secret", action=DestroySecret, nargs=0, help=forget)
+    parser.set_defaults(data_dir=os.environ.get("DATA_DIR", "data"))
     return parser
+
+
+class DestroySecret(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        try:
+            found = destroy_import_secret(parser.get_default("data_dir"))
+        except OSError as error:
+            parser.exit(1, f"the secret is still there: {error}\n")
+        parser.exit(0, "the secret is destroyed\n" if found else "there is no secret\n")
 
 
 def site_id(text: str) -> str:

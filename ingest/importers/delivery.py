@@ -24,6 +24,10 @@ class Undelivered(Exception):
     """The collector cannot be reached, or does not take events. Trying again would not help."""
 
 
+class TooLarge(Exception):
+    """The collector takes less at a time."""
+
+
 class NotNow(Exception):
     """This try failed; the next one may not."""
 
@@ -61,16 +65,29 @@ class Patience:
 
 
 class Delivery:
-    """One kept connection to one collector."""
+    """One kept connection to one collector; `token` is what ingest knows an import by."""
 
-    def __init__(self, url: str, patience: Patience, on_wait: Callable[[str], None]) -> None:
+    def __init__(
+        self, url: str, patience: Patience, on_wait: Callable[[str], None], token: str = ""
+    ) -> None:
+        self._headers = HEADERS | ({"Authorization": f"Bearer {token}"} if token else {})
         self._path = urlsplit(url).path.rstrip("/") + "/events"
         self._connection = connection(url)
         self._patience = patience
         self._on_wait = on_wait
 
     def send(self, events: Sequence[bytes]) -> Answer:
-        """The receipt for `events`, after as many tries as patience allows."""
+        """The receipt for `events`, after as many tries as patience allows. A collector, or a proxy
+        before it, that finds them too many is sent the halves."""
+        try:
+            return self._send(events)
+        except TooLarge as refusal:
+            if len(events) == 1:
+                raise Undelivered(str(refusal)) from None
+            middle = len(events) // 2
+            return joined(self.send(events[:middle]), middle, self.send(events[middle:]))
+
+    def _send(self, events: Sequence[bytes]) -> Answer:
         body = b"\n".join(events)
         waits = Waits(self._patience, self._on_wait)
         while True:
@@ -84,7 +101,7 @@ class Delivery:
 
     def _post(self, body: bytes) -> tuple[int, str, Answer]:
         try:
-            self._connection.request("POST", self._path, body, HEADERS)
+            self._connection.request("POST", self._path, body, self._headers)
             response = self._connection.getresponse()
             content = response.read(ANSWER_BYTES_MAX)
         except (OSError, HTTPException) as error:
@@ -131,6 +148,16 @@ def answer(content: bytes) -> Answer:
         return Answer()  # not from ingest: a proxy's error page
 
 
+def joined(first: Answer, count: int, second: Answer) -> Answer:
+    """The receipt for `count` events and those after them."""
+    later = (Rejection(e.index + count, e.code, e.detail) for e in second.errors)
+    return Answer(
+        first.accepted + second.accepted,
+        first.rejected + second.rejected,
+        (*first.errors, *later),
+    )
+
+
 def receipt(status: int, retry_after: str, answer: Answer, count: int) -> Answer:
     """The receipt in an answer to `count` events. Raises NotNow or Undelivered if it is none."""
     said = f"answered {status} {answer.code} {answer.detail}".strip()
@@ -138,6 +165,8 @@ def receipt(status: int, retry_after: str, answer: Answer, count: int) -> Answer
         # Only the form in seconds: ingest sends no date, and without it the pauses still grow.
         seconds = int(retry_after) if re.fullmatch(r"\d{1,6}", retry_after) else 0
         raise NotNow(said, seconds)
+    if status == 413:
+        raise TooLarge(said)
     if status == 422:
         errors = answer.errors or (Rejection(0, answer.code, answer.detail),)
         return Answer(rejected=count, errors=errors)

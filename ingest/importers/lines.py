@@ -1,12 +1,12 @@
-"""The lines of one log file, each with the event id that makes sending it again harmless.
+"""The lines of one file, and the event ids that make sending them again harmless.
 
-    event_id   := first 20 hex digits of sha256(line 0x1f occurrence)
-    line       := the bytes as they are in the log, without the line ending
-    occurrence := "1" for the first such line of the file, "2" for the next identical one, ...
+    event_id   := first 20 hex digits of sha256(seed 0x1f occurrence)
+    seed       := what ingest.importers.record makes of the line
+    occurrence := "1" for the first line with this seed in the file, "2" for the next, ...
 
-An id follows from the content of one file: not from its name, its compression, or what else is
-imported with it. So a second run, a log that has grown since, its .gz copy, and a file named
-twice add nothing, while two identical lines of one file stay two events.
+An id follows from the content of one file: not from its name, its compression, what else is
+imported with it, or a secret. So a second run, a log that has grown since, its .gz copy, and a
+file named twice add nothing, while two identical lines of one file stay two events.
 
 The price: identical lines of different files pass for copies of one line. That is rare after a
 rotation (the same request of the same client in the second of the change), likelier in the logs
@@ -25,7 +25,7 @@ import sqlite3
 import stat
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,17 +43,15 @@ READ_ERRORS = (OSError, EOFError, zlib.error, sqlite3.Error)  # EOFError: a gzip
 
 class Line(NamedTuple):
     place: str  # file:number
-    raw: bytes
-    event_id: str
+    raw: bytes  # without its line ending
 
 
 def read_lines(name: str, on_bytes: Callable[[int], object]) -> Iterator[Line]:
     """The lines of file `name`. Raises one of READ_ERRORS when it cannot go on."""
     shown = "(standard input)" if name == STDIN else name
-    with open_log(name, on_bytes) as file, closing(EventIds()) as ids:
+    with open_log(name, on_bytes) as file:
         for number, line in enumerate(split_lines(file), start=1):
-            raw = line.rstrip(b"\r\n")
-            yield Line(f"{shown}:{number}", raw, ids.next(raw))
+            yield Line(f"{shown}:{number}", line.rstrip(b"\r\n"))
 
 
 def split_lines(file: io.BufferedIOBase) -> Iterator[bytes]:
@@ -95,7 +93,7 @@ class MeteredFile(io.FileIO):
 
 
 class EventIds:
-    """Tells the identical lines of one file apart.
+    """Tells the lines of one file with the same seed apart.
 
     The counts are an unnamed SQLite database: in memory up to COUNTS_KIB_MAX (some four million
     distinct lines), beyond that in a temporary file that SQLite has already unlinked, some 17
@@ -109,8 +107,8 @@ class EventIds:
         self._counts.execute("CREATE TABLE seen (line INTEGER PRIMARY KEY, times INTEGER)")
         self._counts.execute("BEGIN")
 
-    def next(self, line: bytes) -> str:
-        digest = sha256(line + b"\x1f")
+    def next(self, seed: bytes) -> str:
+        digest = sha256(seed + b"\x1f")
         digest.update(b"%d" % self._occurrence(digest.digest()))
         return digest.hexdigest()[:20]
 

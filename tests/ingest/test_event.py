@@ -8,15 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.batch import BATCH_ERRORS_MAX, BATCH_EVENTS_MAX, to_lines
 from ingest.event import (
-    BATCH_ERRORS_MAX,
-    BATCH_EVENTS_MAX,
     EVENT_BYTES_MAX,
     Receipt,
     StoredEvent,
     decode_line,
     to_line,
-    to_lines,
 )
 from ingest.refusal import Refusal, Refused
 
@@ -46,12 +44,59 @@ def test_a_line_is_the_event_and_the_time_of_receipt():
     )
 
 
-def test_a_timestamp_is_kept_in_utc_to_the_microsecond():
-    stored = decode_line(line_of(timestamp="2026-11-22T00:30:00.1234567+02:00"))
-    assert stored.timestamp == datetime(2026, 11, 21, 22, 30, 0, 123457, UTC)
-    assert b'"timestamp":"2026-11-21T22:30:00.123457Z"' in line_of(
-        timestamp="2026-11-22T00:30:00.1234567+02:00"
-    )
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("2026-11-22T00:30:00+02:00", "2026-11-21T22:30:00Z"),
+        ("2026-11-22T08:00:00.000000Z", "2026-11-22T08:00:00Z"),
+        ("2026-11-22T08:00:00.5Z", "2026-11-22T08:00:00.500000Z"),
+        ("2026-11-22T08:00:00.123456Z", "2026-11-22T08:00:00.123456Z"),
+        ("2026-11-22 08:00:00z", "2026-11-22T08:00:00Z"),
+        ("2026-11-22t08:00:00-00:00", "2026-11-22T08:00:00Z"),
+        # finer than a microsecond is cut: rounded, it would be of the next day
+        ("2026-11-21T23:59:59.9999999Z", "2026-11-21T23:59:59.999999Z"),
+        ("2026-11-22T00:30:00.12345678901234567890+02:00", "2026-11-21T22:30:00.123456Z"),
+        # a leap second stays on its day, too
+        ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59.999999Z"),
+        ("2016-12-31T23:59:60.25Z", "2016-12-31T23:59:59.999999Z"),
+        ("1990-12-31T15:59:60-08:00", "1990-12-31T23:59:59.999999Z"),
+    ],
+)
+def test_a_timestamp_is_kept_in_utc_to_the_microsecond(sent, kept):
+    line = line_of(timestamp=sent)
+    assert f'"timestamp":"{kept}"'.encode() in line
+    assert decode_line(line).timestamp == datetime.fromisoformat(kept)
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        pytest.param("2026-11-22T08:00:00", id="no offset"),
+        pytest.param("2026-11-22T08:00:00+0100", id="an offset without a colon"),
+        pytest.param("2026-11-22T08:00:00+01", id="an offset of hours"),
+        pytest.param("2026-11-22T08:00:00+24:00", id="an offset of a day"),
+        pytest.param("2026-11-22T08:00:00+01:60", id="an offset of 60 minutes"),
+        pytest.param("2026-11-22T08:00Z", id="no seconds"),
+        pytest.param("2026-11-22T08:00:00.Z", id="a point and no digits"),
+        pytest.param("2026-11-22T08:00:00,5Z", id="a comma"),
+        pytest.param("2026-11-22T24:00:00Z", id="hour 24"),
+        pytest.param("2026-11-22T08:00:60Z", id="a leap second in the morning"),
+        pytest.param("2026-11-22T23:59:60Z", id="a leap second in the middle of a month"),
+        pytest.param("9999-12-31T23:59:60Z", id="a leap second at the end of time"),
+        pytest.param("2026-02-29T08:00:00Z", id="29 February"),
+        pytest.param("2026-W47-7T08:00:00Z", id="a week"),
+        pytest.param("0000-01-01T00:00:00Z", id="the year 0"),
+        pytest.param("٢٠٢٦-11-22T08:00:00Z", id="other digits"),
+        pytest.param("2026-11-22T08:00:00Z\n", id="a line ending"),
+        pytest.param("", id="nothing"),
+        pytest.param("yesterday", id="a word"),
+        pytest.param(1795335647, id="a number"),
+    ],
+)
+def test_what_rfc_3339_does_not_have_is_no_timestamp(timestamp):
+    refusal, detail = refusal_of(event_with(timestamp=timestamp))
+    assert refusal is Refusal.INVALID_EVENT
+    assert "$.timestamp" in detail
 
 
 @pytest.mark.parametrize(
@@ -88,9 +133,6 @@ def test_a_valid_event_is_read_back_from_its_line_as_it_was(fields):
         pytest.param({"user_id": "u" * 129}, "$.user_id", id="long user"),
         pytest.param({"event_id": "e" * 65}, "$.event_id", id="long event_id"),
         pytest.param({"referrer": "r" * 2049}, "$.referrer", id="long referrer"),
-        pytest.param({"timestamp": "2026-11-22T08:00:00"}, "$.timestamp", id="no offset"),
-        pytest.param({"timestamp": "yesterday"}, "$.timestamp", id="not a time"),
-        pytest.param({"timestamp": 1795335647}, "$.timestamp", id="a number for a time"),
         pytest.param({"props": {"a": [1]}}, "$.props", id="an array in props"),
         pytest.param({"props": {"a": {"b": 1}}}, "$.props", id="an object in props"),
         pytest.param({"props": {"k" * 65: 1}}, "$.props", id="a long key"),
@@ -130,6 +172,12 @@ def test_a_timestamp_out_of_range_is_refused(timestamp):
 )  # fmt: skip
 def test_what_is_not_json_is_refused(body):
     assert refusal_of(body)[0] is Refusal.MALFORMED_JSON
+
+
+def test_the_time_of_receipt_in_an_event_is_not_taken_for_ours():
+    line = line_of(path="/", received_at="2020-01-01T00:00:00Z")
+    assert line == line_of(path="/")
+    assert to_lines(event_with(received_at="x"), RECEIPT).lines == line_of()
 
 
 def test_an_event_over_its_limit_is_refused():

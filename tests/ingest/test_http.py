@@ -7,7 +7,8 @@ import socket
 import httpx2
 import pytest
 
-from ingest.event import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, EVENT_BYTES_MAX
+from ingest.batch import BATCH_EVENTS_MAX
+from ingest.event import BATCH_BYTES_MAX, EVENT_BYTES_MAX
 from ingest.refusal import STATUS, Refusal
 from tests.processes import running
 
@@ -169,7 +170,7 @@ def test_a_preflight_is_answered_for_a_day(client):
 
 
 def test_a_setting_narrows_the_origins(tmp_path):
-    origins = "https://a.example,https://b.example"
+    origins = " https://a.example, https://b.example "
     with running("ingest", tmp_path, cors_origins=origins) as ingest:
 
         def allowed(origin):

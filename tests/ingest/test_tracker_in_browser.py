@@ -82,6 +82,12 @@ def test_a_load_is_a_page_view_with_path_and_referrer_and_without_their_query_st
     }
 
 
+def test_a_referrer_longer_than_ingest_takes_is_cut_and_the_view_counts(visit):
+    visit.goto(visit.origin + "/", referer="http://news.example/" + "a" * 3_000)
+    (event,) = visit.received(1)
+    assert event["referrer"] == ("http://news.example/" + "a" * 3_000)[:2_048]
+
+
 def test_ones_own_page_is_not_a_referrer(visit):
     visit.goto(visit.origin + "/")
     visit.click("text=next")

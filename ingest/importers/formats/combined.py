@@ -8,9 +8,9 @@ Every line of this form is one page view, whatever its method or status.
 
     path       target up to its first "?", as the client sent it: an absolute target
                (http://host/x) stays one. "/" if empty, or if the request has no target
-    user_id    first 16 hex digits of sha256(address 0x1f agent); the agent is empty in a common log
     timestamp  time, in UTC
     referrer   left out if it is "-" or empty
+    visitor    address 0x1f agent, which is empty in a common log; only a keyed hash of it is sent
 
 A quoted field may hold \", and the \xhh that both servers write for unusual bytes. Such escapes
 are kept as they are, and a raw control character or a byte that is not UTF-8 is turned into one,
@@ -18,8 +18,10 @@ so the collector has no reason to refuse it. A path or referrer over 2,048 chara
 """
 
 import re
-from datetime import UTC, datetime
-from hashlib import sha256
+from datetime import datetime
+
+from ingest.importers.record import Record
+from ingest.timestamp import write
 
 TEXT_LENGTH_MAX = 2048  # of a path and of a referrer: the limit that ingest enforces
 
@@ -37,7 +39,7 @@ MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # English i
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def page_view(line: bytes) -> dict[str, str] | None:
+def read(line: bytes) -> Record | None:
     """The page view that `line` records, or None if it is not a log line."""
     match = LINE.match(line)
     if match is None:
@@ -49,27 +51,22 @@ def page_view(line: bytes) -> dict[str, str] | None:
     view = {
         "event_type": "page_view",
         "path": path(match["request"]),
-        "user_id": user_id(match["address"], match["agent"] or b""),
         "timestamp": timestamp,
     }
     if match["referrer"] not in (None, b"", b"-"):
         view["referrer"] = text(match["referrer"])
-    return view
+    return Record(view, visitor=match["address"] + b"\x1f" + (match["agent"] or b""))
 
 
 def utc(year: bytes, month: bytes, day: bytes, clock: bytes, offset: bytes) -> str:
     local = b"%s-%02d-%sT%s%s" % (year, MONTHS.index(month) + 1, day, clock, offset)
-    return datetime.fromisoformat(local.decode()).astimezone(UTC).isoformat()
+    return write(datetime.fromisoformat(local.decode()))
 
 
 def path(request: bytes) -> str:
     _method, _, rest = request.partition(b" ")
     target = HTTP_VERSION.sub(b"", rest)
     return text(target.partition(b"?")[0]) or "/"
-
-
-def user_id(address: bytes, agent: bytes) -> str:
-    return sha256(address + b"\x1f" + agent).hexdigest()[:16]
 
 
 def text(raw: bytes) -> str:

@@ -3,16 +3,20 @@
 import gzip
 import os
 import signal
+import stat
 import subprocess
 import sys
 import termios
 import threading
 from collections.abc import Callable, Iterator
+from hashlib import blake2b, sha256
 from pathlib import Path
 
 import pytest
 
 from ingest.importers.__main__ import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, Event, batches_of
+from ingest.importers.formats.combined import read
+from ingest.importers.record import seed
 from tests.ingest.accesslog.stub_collector import Reply, StubCollector, stub_collector
 
 ROOT = Path(__file__).parents[3]
@@ -38,6 +42,12 @@ def run(
         capture_output=True,
         timeout=ENDS_WITHIN_S,
     )
+
+
+@pytest.fixture(autouse=True)
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    return tmp_path
 
 
 @pytest.fixture
@@ -233,7 +243,7 @@ def test_a_reader_of_the_output_who_left_causes_no_traceback(
     process = subprocess.Popen(
         [*COMMAND, log, "--site", "blog", "--url", collector.url],
         cwd=ROOT,
-        env=BUFFERED,
+        env=BUFFERED | {"DATA_DIR": os.environ["DATA_DIR"]},
         stdout=writer if stream == "stdout" else subprocess.PIPE,
         stderr=writer if stream == "stderr" else subprocess.PIPE,
     )
@@ -263,8 +273,81 @@ def test_a_bad_argument_is_explained(args: list[str], complaint: str) -> None:
     assert complaint in done.stderr
 
 
+# Visitors
+
+
+def users(collector: StubCollector) -> list[str]:
+    return [event["user_id"] for event in collector.events]
+
+
+def test_runs_agree_on_their_visitors_and_nobody_without_the_secret_finds_them(
+    collector: StubCollector, log: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(collector, log)
+    run(collector, log)
+    secret = data_dir / "visitors" / "imports.secret"
+    assert (len(secret.read_bytes()), stat.S_IMODE(secret.stat().st_mode)) == (32, 0o600)
+    assert stat.S_IMODE(secret.parent.stat().st_mode) == 0o700
+    [here] = set(users(collector))
+    assert len(bytes.fromhex(here)) == 8
+    guess = b"203.0.113.9\x1f"
+    for digest in (sha256(guess), sha256(b"blog\0" + guess), blake2b(b"blog\0" + guess)):
+        assert here != digest.hexdigest()[:16]
+    (elsewhere := data_dir / "elsewhere").mkdir()
+    monkeypatch.setenv("DATA_DIR", str(elsewhere))
+    run(collector, log)
+    assert users(collector)[-1] != here
+
+
+def test_once_the_secret_is_destroyed_an_import_still_adds_nothing(
+    collector: StubCollector, log: Path, data_dir: Path
+) -> None:
+    run(collector, log)
+    forget = subprocess.run(
+        [*COMMAND, "--destroy-secret"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (forget.returncode, forget.stderr) == (0, "the secret is destroyed\n")
+    assert list((data_dir / "visitors").iterdir()) == []
+    run(collector, log)
+    assert len(set(users(collector))) == 2
+    assert len(stored(collector)) == 3
+    again = subprocess.run([*COMMAND, "--destroy-secret"], cwd=ROOT, capture_output=True)
+    assert again.returncode == 0
+
+
+def test_an_event_id_does_not_tell_the_address() -> None:
+    addresses = [f"203.0.{n // 250}.{n % 250}" for n in range(2_000)]
+    lines = [log_line("/a").replace("203.0.113.9", address).encode() for address in addresses]
+    seeds = {seed(record, raw) for raw in lines if (record := read(raw))}
+    assert 200 < len(seeds) <= 256
+
+
+def test_a_data_dir_without_room_for_the_secret_costs_one_line(
+    collector: StubCollector, log: Path, data_dir: Path
+) -> None:
+    (data_dir / "visitors").touch()
+    done = run(collector, log)
+    assert (done.returncode, collector.events) == (2, [])
+    assert done.stderr.count(b"\n") == 1 and b"DATA_DIR" in done.stderr
+
+
+def test_a_collector_that_takes_less_at_a_time_is_sent_less(
+    collector: StubCollector, log: Path
+) -> None:
+    log.write_text("".join(log_line(f"/{n}") for n in range(10)))
+    too_large = Reply(413, {"code": "too_large", "detail": "five"})
+    rejected = {"accepted": 4, "rejected": 1, "errors": [{"index": 3, "code": "invalid_event"}]}
+    taken = Reply(202, {"accepted": 5, "rejected": 0})
+    collector.script = [too_large, taken, Reply(207, rejected)]
+    done = run(collector, log)
+    assert done.stdout == b"10 lines: 9 sent, 0 not log lines, 1 rejected\n"
+    assert done.stderr.startswith(f"accesslog: {log}:9: rejected".encode())
+
+
 def test_a_batch_ends_at_the_most_events_or_bytes() -> None:
-    small, large = Event("", b"x"), Event("", b"x" * (BATCH_BYTES_MAX // 2))
+    small, large = Event("", "", b"x"), Event("", "", b"x" * (BATCH_BYTES_MAX // 2))
     assert [len(b) for b in batches_of([small] * 2500)] == [1000, 1000, 500]
     assert [len(b) for b in batches_of([large, small, large, large])] == [2, 1, 1]
     assert list(batches_of([])) == []
+    dates = [Event("", f"date {n}", b"x") for n in range(70)]
+    assert [len(b) for b in batches_of(dates)] == [31, 31, 8]

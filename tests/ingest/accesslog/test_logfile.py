@@ -26,7 +26,7 @@ def read(path: Path, on_bytes: Callable[[int], object] = lambda _: None) -> list
 
 
 def ids_of(path: Path) -> list[str]:
-    return [line.event_id for line in read(path)]
+    return ids_in_order([line.raw for line in read(path)])
 
 
 def ids_in_order(lines: list[bytes]) -> list[str]:
