@@ -11,6 +11,7 @@ import compactor.allocator  # noqa: F401  first: it speaks to pyarrow before pya
 from compactor.commands import erase, expire, verify
 from compactor.jobs.erase import Subject
 from compactor.lake.disk import CannotExchange
+from compactor.lake.lock import Busy
 from compactor.scheduler import Passes, Stopped
 from compactor.settings import Settings, describe
 
@@ -30,7 +31,7 @@ def main() -> int:
         return run(arguments, settings, stop)
     except Stopped:
         raise SystemExit("compactor: stopped before everything was done") from None
-    except (OSError, CannotExchange) as error:
+    except (OSError, CannotExchange, Busy) as error:
         raise SystemExit(f"compactor: {error}") from None
 
 
@@ -45,9 +46,8 @@ def run(arguments: argparse.Namespace, settings: Settings, stop: threading.Event
             return expire(settings, arguments.dry_run, stop)
     passes = Passes(settings, stop)
     if arguments.once:
-        passes.run_once()
-    else:
-        passes.run()
+        return 0 if passes.run_once() else 1
+    passes.run()
     return 0
 
 

@@ -11,8 +11,9 @@ from tqdm import tqdm
 from compactor.jobs.erase import Subject, erase_date, erase_from_quarantine, rows_of
 from compactor.jobs.expire import is_expired
 from compactor.jobs.verify import Verification
-from compactor.lake.format import Lake
-from compactor.scheduler import Passes, Stopped
+from compactor.lake.disk import CannotExchange
+from compactor.lake.format import Lake, UnreadablePart
+from compactor.scheduler import Passes
 from compactor.segments.quarantine import Quarantine, lines_in
 from compactor.settings import Settings
 from ingest.segment import OPEN, SegmentName, list_segments, spool_folder
@@ -55,20 +56,28 @@ def erase(
     if dry_run:
         return _count(settings, subject)
     passes = Passes(settings, stop)
+    if not passes.can_exchange():
+        raise CannotExchange(passes.lake.events)
     _wait_for_ingest(passes.spool, wait_s, stop)
     passes.compact_all()
-    with passes.lock() as ours:
-        if not ours:
-            raise Stopped
+    with passes.lock():
         rows = 0
         for day in passes.lake.dates():
-            counts = erase_date(passes.lake, day, subject, passes.next_name, passes.disk)
+            try:
+                counts = erase_date(passes.lake, day, subject, passes.next_name, passes.disk)
+            except UnreadablePart as error:
+                passes.obstacles.meet(error)
+                continue
             if counts:
                 rows += sum(counts.values())
                 print(f"{day}: {sum(counts.values())} rows of {len(counts)} parts")
         lines = erase_from_quarantine(passes.quarantine, subject)
     print(f"erased {rows} rows, and {lines} lines in quarantine")
-    return 0
+    if passes.obstacles:
+        waiting = len(passes.obstacles.kept_back)
+        print(f"NOT erased: what {len(passes.obstacles)} parts hold that cannot be read,", end=" ")
+        print(f"and {waiting} segments that wait for them. Mend them, and erase again.")
+    return 1 if passes.obstacles else 0
 
 
 def _count(settings: Settings, subject: Subject) -> int:

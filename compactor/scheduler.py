@@ -1,8 +1,7 @@
 """Runs passes when they are worth it: one compactor at a time on a lake, by lock."""
 
-import fcntl
 import logging
-import os
+import math
 import threading
 import time
 from collections import deque
@@ -20,8 +19,10 @@ from compactor.jobs.consolidate import consolidate
 from compactor.jobs.expire import expire, is_expired
 from compactor.jobs.view import write_view
 from compactor.lake.disk import CannotExchange, Disk
-from compactor.lake.format import Lake, PartNames
+from compactor.lake.format import Lake, PartNames, UnreadablePart
+from compactor.lake.lock import Busy
 from compactor.lake.publish import prepare, sweep
+from compactor.obstacles import Obstacles
 from compactor.plan import Held, Thresholds, Waiting, is_worth_a_pass, plan, plan_merges
 from compactor.segments.orphans import close_orphans, closed_segments
 from compactor.segments.quarantine import Quarantine
@@ -31,7 +32,6 @@ from ingest.segment import SegmentName, spool_folder
 
 logger = logging.getLogger("compactor")
 
-LOCK_POLL_S = 0.1
 TROUBLE_WAIT_S = 5.0
 TIDY_INTERVAL_S = 600.0
 
@@ -56,7 +56,7 @@ class Passes:
         self._stop = stop
         self.disk = disk or Disk()
         self._clock = clock
-        self.lake = Lake(settings.data_dir)
+        self.lake = Lake(settings.data_dir, settings.readers_s_max, self._wait)
         self.spool = spool_folder(settings.data_dir)
         self.quarantine = Quarantine(settings.data_dir, self.disk)
         self.next_name = next_name or PartNames(clock)
@@ -71,9 +71,15 @@ class Passes:
         )
         self._thresholds = Thresholds(settings.pass_bytes_max, settings.pass_age_s_max)
         prepare(self.lake, self.disk)
+        self.lake.readers.make()
 
-        # Set when done
+        # Found out once
         self._view_written = False
+        self._can_exchange: bool | None = None
+
+        # Said once, until it is otherwise
+        self.obstacles = Obstacles()
+        self._busy = False
 
         # Dates to look at, and when to list them again
         self._to_tidy: deque[date] = deque()
@@ -95,64 +101,78 @@ class Passes:
                 self._careful = True
                 logger.error("the pass failed and will be repeated: %s", error)
                 self._stop.wait(TROUBLE_WAIT_S)
+            except Exception:  # a mistake of ours: to end would end ingest, too, under honcho
+                self._careful = True
+                logger.exception("the pass failed and will be repeated")
+                self._stop.wait(TROUBLE_WAIT_S)
             self._stop.wait(self._settings.poll_interval_s)
 
-    def run_once(self) -> None:
-        """Everything that waits now. Raises what goes wrong."""
+    def run_once(self) -> bool:
+        """Everything that waits now. False if something has to wait. Raises what goes wrong."""
         try:
             self.turn(everything=True)
             self._write_view()
         except Stopped:
             logger.warning("stopped before everything was done")
+            return False
+        return not self.obstacles
 
     def turn(self, everything: bool) -> None:
         """Close orphans, compact what waits if it is time, and tidy closed dates."""
-        with self.lock() as ours:
-            if ours:
-                self._compact_waiting(everything)
-                self._tidy(everything)
+        with self.lock():
+            self.obstacles.forget_mended()
+            self._compact_waiting(everything)
+            self._tidy(everything)
 
     def compact_all(self) -> None:
         """What waits in closed segments. Raises Stopped."""
-        with self.lock() as ours:
-            if not ours:
-                raise Stopped
+        with self.lock():
             self._compact_waiting(everything=True)
 
     def expire(self, days: Sequence[date]) -> None:
-        """Move dates out of the lake. Raises Stopped."""
-        with self.lock() as ours:
-            if not ours:
-                raise Stopped
+        """Move dates out of the lake. Raises Stopped, Busy."""
+        with self.lock():
             for day in days:
                 self._check()
                 self._expire(day)
 
     def _check(self) -> None:
+        """Between two steps: may we go on?"""
         if self._stop.is_set():
+            raise Stopped
+        self.lake.turn.check()
+
+    def _wait(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
             raise Stopped
 
     def _write_view(self) -> None:
         if self._view_written or not self.lake.dates():
             return
-        with self.lock() as ours:
-            if ours:
-                write_view(self.lake, self.disk)
-                self._view_written = True
+        with self.lock():
+            write_view(self.lake, self.disk)
+            self._view_written = True
 
     # Segments
 
     def _compact_waiting(self, everything: bool) -> None:
         sweep(self.lake, self.disk)
         close_orphans(self.spool, self.quarantine, self.disk)
-        waiting = closed_segments(self.spool)
+        kept_back = self.obstacles.kept_back
+        waiting = [each for each in closed_segments(self.spool) if each.name not in kept_back]
         if everything or self._is_time(waiting):
             self._compact(waiting)
 
     def _is_time(self, waiting: Sequence[Waiting]) -> bool:
         dates = {segment.name.opened_on for segment in waiting}
-        rows_held = sum(self.lake.rows(day) for day in dates)
+        rows_held = sum(map(self._rows_held, dates))
         return is_worth_a_pass(waiting, rows_held, int(self._clock() * 1000), self._thresholds)
+
+    def _rows_held(self, day: date) -> int:
+        try:
+            return self.lake.rows(day)
+        except UnreadablePart:  # said when a pass meets it
+            return 0
 
     def _compact(self, waiting: Sequence[Waiting]) -> None:
         while waiting:
@@ -163,6 +183,8 @@ class Passes:
             started = time.monotonic()
             outcome = self._compactor.compact(segments)
             _log(outcome, time.monotonic() - started)
+            for error, names in outcome.kept_back:
+                self.obstacles.meet(error, names)
             self._careful = False
             done = set(segments)
             waiting = [segment for segment in waiting if segment.name not in done]
@@ -171,9 +193,11 @@ class Passes:
     def _next_pass(self, waiting: Sequence[Waiting]) -> list[SegmentName]:
         """As much as fits even if nothing got smaller; one segment in any case, for it will."""
         free = self.disk.free_bytes(self.lake.folder)
-        room = 1 if self._careful else min(free, self._settings.pass_bytes_max)
+        room = min(free, self._settings.pass_bytes_max)
         if room < self._settings.pass_bytes_max:
             logger.warning("%d bytes are free on the disk: a pass takes less at a time", free)
+        if self._careful:
+            room = 1
         return plan(waiting, replace(self._thresholds, pass_bytes_max=room))[0]
 
     def _log_backlog(self, waiting: Sequence[Waiting]) -> None:
@@ -192,19 +216,34 @@ class Passes:
         if everything or time.monotonic() >= self._tidy_at:
             self._to_tidy = deque(self.lake.dates())
             self._tidy_at = time.monotonic() + TIDY_INTERVAL_S
-        while self._to_tidy:
-            self._check()
-            if self._tidy_date(self._to_tidy.popleft()) and not everything:
-                return
+        try:
+            while self._to_tidy:
+                self._check()
+                if self._tidy_date(self._to_tidy.popleft()) and not everything:
+                    return
+        except Busy as error:
+            self._to_tidy.clear()
+            self._put_off(error)
+
+    def _put_off(self, error: Busy) -> None:
+        if not self._busy:
+            logger.warning("dates stay as they are for now, a reader shares the lock: %s", error)
+        self._busy = True
 
     def _tidy_date(self, day: date) -> bool:
         now = datetime.fromtimestamp(self._clock(), UTC)
         days = self._settings.retention_days
-        if days and is_expired(day, now.date(), days):
-            return bool(self._expire(day))
-        if now < _end_of(day) + timedelta(hours=self._settings.close_after_h):
+        try:
+            if days and is_expired(day, now.date(), days):
+                return bool(self._expire(day))
+            if now < _end_of(day) + timedelta(hours=self._settings.close_after_h):
+                return False
+            return self._consolidate(day)
+        except UnreadablePart as error:
+            self.obstacles.meet(error)
             return False
-        return self._consolidate(day)
+        finally:
+            self.lake.forget(day)
 
     def _expire(self, day: date) -> int:
         moved = expire(self.lake, self.spool, day, self.disk)
@@ -213,35 +252,36 @@ class Passes:
         return len(moved)
 
     def _consolidate(self, day: date) -> bool:
+        if len(self.lake.files(day)) < 2 or not self.can_exchange():
+            return False
         held = [Held(part, self.lake.footer(part).rows) for part in self.lake.parts(day)]
         groups = plan_merges(held, int(self._clock() * 1000))
         if groups:
             try:
                 consolidate(self.lake, day, groups, self.next_name, self.disk, self._check)
                 logger.info("consolidated %s: %s parts", day, _sizes(groups))
-            except CannotExchange as error:
-                logger.warning("%s stays in %d parts: %s", day, len(held), error)
-        self.lake.forget(day)
+                self._busy = False
+            except CannotExchange as error:  # of this folder, though of two empty ones it can
+                self._say_cannot_exchange(error)
         return bool(groups)
 
+    def can_exchange(self) -> bool:
+        """Can this file system do what a rewrite ends with? Tried once, before any is begun."""
+        if self._can_exchange is None:
+            self._can_exchange = self.disk.can_exchange(self.lake.staging)
+            if not self._can_exchange:
+                self._say_cannot_exchange(CannotExchange(self.lake.events))
+        return self._can_exchange
+
+    def _say_cannot_exchange(self, error: CannotExchange) -> None:
+        logger.warning("%s: dates keep their parts, and nothing can be erased", error)
+        self._can_exchange = False
+
     @contextmanager
-    def lock(self) -> Iterator[bool]:
-        """Wait for our turn on the lake; False if we are to stop first. A crash lets go of it."""
-        fd = os.open(self.lake.folder / "lock", os.O_RDWR | os.O_CREAT, 0o640)
-        try:
-            while not (ours := _try_flock(fd)) and not self._stop.wait(LOCK_POLL_S):
-                pass
-            yield ours
-        finally:
-            os.close(fd)
-
-
-def _try_flock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    except BlockingIOError:
-        return False
+    def lock(self) -> Iterator[None]:
+        """Our turn on the lake, once it comes. Raises Stopped if we are to stop first."""
+        with self.lake.turn.held(self._wait, math.inf):
+            yield
 
 
 def _end_of(day: date) -> datetime:

@@ -9,12 +9,13 @@ import duckdb
 from compactor.jobs.day import Day, split_by_date
 from compactor.jobs.duplicates import find_duplicates
 from compactor.lake.disk import Disk
-from compactor.lake.format import Lake, Part, PartNames
+from compactor.lake.format import Lake, Part, PartNames, UnreadablePart
 from compactor.lake.publish import confirm, prepare, publish, sweep
 from compactor.lake.writer import gather, sample_of, write_part
+from compactor.segments.lines import SegmentLines
 from compactor.segments.orphans import release
 from compactor.segments.quarantine import Quarantine
-from compactor.segments.reader import SetAside, read_segments, split_lines
+from compactor.segments.reader import SetAside, read_segments
 from ingest.segment import SegmentName
 
 
@@ -29,6 +30,7 @@ class Outcome:
     parts: list[Part] = field(default_factory=list)
     bytes_read: int = 0
     bytes_written: int = 0
+    kept_back: list[tuple[UnreadablePart, list[SegmentName]]] = field(default_factory=list)
 
 
 class Compactor:
@@ -58,19 +60,34 @@ class Compactor:
 
         After a crash at any point of it, the next pass over the same segments leaves every event
         in the lake once: for a date of which a part names a segment, it skips that segment's rows.
+
+        A date of which a part cannot be read gets none, for nobody knows what it has already:
+        the segments with rows of it stay, and are released by a later pass.
         """
         prepare(self._lake, self._disk)
         sweep(self._lake, self._disk)
         paths = [self._spool / str(name) for name in segments]
         outcome = Outcome(len(segments), bytes_read=sum(path.stat().st_size for path in paths))
         rows = read_segments(self._database, paths)
+        lines = [SegmentLines(path) for path in paths]
         for day in split_by_date(rows, segments):
             self._check()
-            self._publish_day(day, segments, outcome)
-        release(self._spool, segments, self._disk)
+            theirs = day.segments()
+            try:
+                self._publish_day(day, segments, lines, outcome)
+            except UnreadablePart as error:
+                outcome.kept_back.append((error, [segments[n] for n in sorted(theirs)]))
+        kept_back = {name for _, names in outcome.kept_back for name in names}
+        release(self._spool, [name for name in segments if name not in kept_back], self._disk)
         return outcome
 
-    def _publish_day(self, day: Day, segments: Sequence[SegmentName], outcome: Outcome) -> None:
+    def _publish_day(
+        self,
+        day: Day,
+        segments: Sequence[SegmentName],
+        lines: Sequence[SegmentLines],
+        outcome: Outcome,
+    ) -> None:
         stored = self._lake.parts(day.date)
         named = {id for part in stored for id in self._lake.footer(part).segments}
         covered = {n for n, name in enumerate(segments) if name.id in named}
@@ -80,7 +97,7 @@ class Compactor:
             return
         paths = [str(self._lake.path(part)) for part in stored]
         day.set_duplicates(find_duplicates(self._database, day.rows.table, day.positions, paths))
-        self._keep_set_aside(day, {n: s for n, s in enumerate(segments) if n not in covered})
+        self._keep_set_aside(day, {n: s for n, s in enumerate(segments) if n not in covered}, lines)
         part = Part(day.date, self._next_name())
         footer = day.footer(segments)
         publish(
@@ -100,15 +117,14 @@ class Compactor:
         outcome.parts.append(part)
         outcome.bytes_written += self._lake.path(part).stat().st_size
 
-    def _keep_set_aside(self, day: Day, segments: Mapping[int, SegmentName]) -> None:
+    def _keep_set_aside(
+        self, day: Day, segments: Mapping[int, SegmentName], lines: Sequence[SegmentLines]
+    ) -> None:
         """Before the part that counts them."""
         duplicates = day.duplicate_lines()
         for n, name in segments.items():
-            lines = list(day.damaged.get(n, ()))
-            if n in duplicates:
-                content = split_lines((self._spool / str(name)).read_bytes())
-                lines += [
-                    SetAside(line, "duplicate: this event_id is stored already", content[line - 1])
-                    for line in sorted(duplicates[n])
-                ]
-            self._quarantine.keep(day.date, name, lines)
+            repeated = [
+                SetAside(number, "duplicate: this event_id is stored already", text)
+                for number, text in lines[n].take(sorted(duplicates.get(n, ())))
+            ]
+            self._quarantine.keep(day.date, name, [*day.damaged.get(n, ()), *repeated])

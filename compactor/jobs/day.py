@@ -29,6 +29,12 @@ class Day:
     def is_empty(self) -> bool:
         return not len(self.positions) and not self.damaged
 
+    def segments(self) -> set[int]:
+        """Those that have lines of this date."""
+        return set(pc.unique(self.rows.segment.take(self.positions)).to_pylist()) | set(
+            self.damaged
+        )
+
     def leave_out(self, segments: set[int]) -> None:
         """Drop what a part of this date holds already."""
         if segments:

@@ -29,8 +29,9 @@ def expire(lake: Lake, spool: Path, day: date, disk: Disk) -> list[Part]:
     folder = expired_folder(lake) / lake.date_folder(day).name
     make_folder(folder.parent, disk)
     make_folder(folder, disk)
-    for path in lake.date_folder(day).iterdir():
-        disk.rename(path, folder / path.name)
+    with lake.without_readers():
+        for path in lake.date_folder(day).iterdir():
+            disk.rename(path, folder / path.name)
     disk.sync_folder(folder)
     disk.remove_folder(lake.date_folder(day))
     disk.sync_folder(lake.events)

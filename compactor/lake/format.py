@@ -20,23 +20,38 @@ their segments. It never stands beside them: the date's folder is exchanged for 
     accepted lines = rows in the lake + erased + duplicates + quarantined + lines in the spool
 """
 
+import errno
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from compactor.lake.columns import FORMAT_VERSION
+from compactor.lake.lock import Lock, Wait
 
 FOOTER_KEY = b"footfall"
 
 PART_NAME = re.compile(r"(\d{13})-([0-9a-f]{8})-(\d{6})\.parquet", re.ASCII)
 _FOLDER = re.compile(r"date=(\d{4}-\d{2}-\d{2})", re.ASCII)
+
+
+class UnreadablePart(ValueError):
+    """A file with a part's name that is none, or is damaged: what is in it, nobody knows.
+
+    So nothing of its date is added, merged or moved until it is mended or taken away.
+    """
+
+    def __init__(self, path: Path, reason: object) -> None:
+        super().__init__(f"{path} is not a part that can be read: {reason}")
+        self.path = path
 
 
 class Counts(msgspec.Struct, frozen=True, array_like=True):
@@ -91,11 +106,22 @@ class Part:
 class Lake:
     """The lake of one data folder: which parts there are, and what their footers say."""
 
-    def __init__(self, data_dir: str | Path) -> None:
+    def __init__(
+        self, data_dir: str | Path, readers_s_max: float = 60.0, wait: Wait = time.sleep
+    ) -> None:
+        """`readers_s_max`: so long a change of names waits for readers, see compactor.lake.lock."""
         self.folder = Path(data_dir) / "lake"
         self.events = self.folder / "events"
         self.staging = self.folder / "staging"  # what is being written; no glob for events sees it
+        self.turn = Lock(self.folder / "compactor.lock")
+        self.readers = Lock(self.folder / "lock")
+        self._readers_s_max = readers_s_max
+        self._wait = wait
         self._footers: dict[date, dict[Part, Footer]] = {}  # a part's footer never changes
+
+    def without_readers(self) -> AbstractContextManager[None]:
+        """While nobody shares the lake's lock. Raises Busy when one shares it for too long."""
+        return self.readers.held(self._wait, self._readers_s_max)
 
     def path(self, part: Part) -> Path:
         return self.events / part.path
@@ -112,7 +138,10 @@ class Lake:
         return sorted(day for day in days if day)
 
     def parts(self, day: date) -> list[Part]:
-        """The parts of a date, oldest first, without those that another one supersedes."""
+        """The parts of a date, oldest first, without those that another one supersedes.
+
+        Raises UnreadablePart.
+        """
         parts = self.files(day)
         self._forget(day, parts)
         superseded = {name for part in parts for name in self.footer(part).supersedes}
@@ -164,11 +193,27 @@ def parse_part(day: date, name: str) -> Part | None:
 
 
 def read_footer(path: Path) -> Footer:
-    """Raises FileNotFoundError; ValueError if it is not a part."""
-    metadata = pq.read_metadata(path).metadata or {}
-    if FOOTER_KEY not in metadata:
-        raise ValueError(f"{path} has no {FOOTER_KEY.decode()!r} in its footer")
-    return msgspec.json.decode(metadata[FOOTER_KEY], type=Footer)
+    """Raises FileNotFoundError, or another OSError of the disk; UnreadablePart."""
+    with naming(path):
+        metadata = pq.read_metadata(path).metadata or {}
+        if FOOTER_KEY not in metadata:
+            raise ValueError(f"it has no {FOOTER_KEY.decode()!r} in its footer")
+        return msgspec.json.decode(metadata[FOOTER_KEY], type=Footer)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """What is wrong with a file, and not with the disk, is raised as UnreadablePart."""
+    try:
+        yield
+    except UnreadablePart:
+        raise
+    except OSError as error:
+        if error.errno not in (None, errno.EISDIR):  # None: Arrow, on a torn footer or page
+            raise
+        raise UnreadablePart(path, error) from error
+    except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise UnreadablePart(path, error) from error
 
 
 class PartNames:

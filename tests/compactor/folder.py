@@ -1,6 +1,9 @@
 """A data folder for tests: segments put into it, passes run over it, rows read back from it."""
 
+import fcntl
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,8 +47,15 @@ class Folder:
             return []
         glob = f"{self.lake.events}/**/*.parquet"
         sql = f"SELECT {columns} FROM read_parquet('{glob}') WHERE {where} ORDER BY ALL"
-        with duckdb.connect() as database:
+        with self.shared(), duckdb.connect() as database:
             return database.sql(sql).fetchall()
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """As `flock --shared data/lake/lock` holds it."""
+        with (self.lake.folder / "lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            yield
 
     def parts(self) -> list[str]:
         return sorted(

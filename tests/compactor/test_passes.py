@@ -210,7 +210,7 @@ def test_a_closed_date_becomes_one_part_and_a_trickle_does_not_rewrite_it(tmp_pa
 
 class NoExchange(Disk):
     def exchange(self, one, other):
-        raise CannotExchange("as on NFS")
+        raise CannotExchange(other)  # as on NFS
 
 
 def test_without_an_atomic_exchange_a_date_keeps_its_parts(tmp_path):

@@ -1,10 +1,8 @@
 """Who shares the lake's lock reads whole dates; an exchange waits for readers, up to a bound."""
 
-import fcntl
 import shutil
 import subprocess
 import threading
-from contextlib import contextmanager
 
 import pytest
 
@@ -28,21 +26,13 @@ def folder(tmp_path):
     return folder
 
 
-@contextmanager
-def reader(folder):
-    """As `flock --shared data/lake/lock` holds it."""
-    with (folder.lake.folder / "lock").open("rb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        yield
-
-
 def parts_of(folder, day):
     return len(list(folder.lake.events.glob(f"date={day}/*.parquet")))
 
 
 def test_a_pass_does_not_wait_for_readers(folder):
     folder.segment(line("/new"))
-    with reader(folder):
+    with folder.shared():
         turn = threading.Thread(target=folder.turn, daemon=True)
         turn.start()
         turn.join(10)
@@ -52,7 +42,7 @@ def test_a_pass_does_not_wait_for_readers(folder):
 
 def test_an_exchange_that_meets_a_reader_for_long_is_put_off_and_that_is_said(folder, caplog):
     passes = folder.passes()
-    with reader(folder), caplog.at_level("INFO"):
+    with folder.shared(), caplog.at_level("INFO"):
         passes.turn(everything=True)
         passes.turn(everything=True)
         assert parts_of(folder, CLOSED) == 2
@@ -64,10 +54,8 @@ def test_an_exchange_that_meets_a_reader_for_long_is_put_off_and_that_is_said(fo
 
 
 def test_erase_that_meets_a_reader_for_long_says_so_and_changes_nothing(folder):
-    with reader(folder):
-        told = compactor(
-            folder, "erase", "--site", "shop", status=1, COMPACTOR_READERS_S_MAX="0.2"
-        )
+    with folder.shared():
+        told = compactor(folder, "erase", "--site", "shop", status=1, COMPACTOR_READERS_S_MAX="0.2")
         assert "reader" in told and "Traceback" not in told
         assert len(folder.rows()) == 200
     compactor(folder, "erase", "--site", "shop")
@@ -83,9 +71,9 @@ def test_a_command_under_the_shared_lock_counts_the_date_that_is_exchanged(folde
     hold = ["strace", "-f", "-y", "-P", str(date), "-e", "trace=getdents64,openat"]
     hold += ["-e", "inject=getdents64:delay_exit=700000:when=1", "-o", str(folder.path / "trace")]
     glob = f"{folder.lake.events}/**/*.parquet"
+    query = [DUCKDB, "-csv", "-noheader", "-c", f"select count(*) from '{glob}'"]
     command = subprocess.Popen(
-        ["flock", "--shared", str(folder.lake.folder / "lock"), *hold, DUCKDB]
-        + ["-csv", "-noheader", "-c", f"select count(*) from '{glob}'"],
+        ["flock", "--shared", str(folder.lake.folder / "lock"), *hold, *query],
         stdout=subprocess.PIPE,
         text=True,
     )
