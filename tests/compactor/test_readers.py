@@ -69,7 +69,7 @@ def test_a_command_under_the_shared_lock_counts_the_date_that_is_exchanged(folde
     folder.settings = type(folder.settings)(data_dir=str(folder.path), readers_s_max=30)
     date = folder.lake.events / f"date={CLOSED}"
     hold = ["strace", "-f", "-y", "-P", str(date), "-e", "trace=getdents64,openat"]
-    hold += ["-e", "inject=getdents64:delay_exit=700000:when=1", "-o", str(folder.path / "trace")]
+    hold += ["-e", "inject=getdents64:delay_exit=700000:when=3", "-o", str(folder.path / "trace")]
     glob = f"{folder.lake.events}/**/*.parquet"
     query = [DUCKDB, "-csv", "-noheader", "-c", f"select count(*) from '{glob}'"]
     command = subprocess.Popen(
@@ -78,7 +78,7 @@ def test_a_command_under_the_shared_lock_counts_the_date_that_is_exchanged(folde
         text=True,
     )
     trace = folder.path / "trace"
-    wait_for(lambda: trace.exists() and "openat" in trace.read_text(), "the date's listing")
+    wait_for(lambda: trace.exists() and trace.read_text().count("openat") == 2, "the date's listing")
     folder.turn()
     told, _ = command.communicate(timeout=20)
     assert (told.strip(), command.returncode) == ("200", 0)
