@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from compactor.jobs.day import Day, split_by_date
 from compactor.jobs.duplicates import find_duplicates
+from compactor.jobs.expire import expired_parts
 from compactor.lake.disk import Disk
 from compactor.lake.format import Lake, Part, PartNames, UnreadablePart
 from compactor.lake.publish import confirm, prepare, publish, sweep
@@ -17,6 +19,8 @@ from compactor.segments.orphans import release
 from compactor.segments.quarantine import Quarantine
 from compactor.segments.reader import SetAside, read_segments
 from ingest.segment import SegmentName
+
+DUPLICATE = "duplicate: this event_id is stored already"
 
 
 @dataclass(slots=True)
@@ -96,10 +100,10 @@ class Compactor:
             confirm(self._lake, day.date, self._disk)
             return
         paths = [str(self._lake.path(part)) for part in stored]
-        day.set_duplicates(find_duplicates(self._database, day.rows.table, day.positions, paths))
-        self._keep_set_aside(day, {n: s for n, s in enumerate(segments) if n not in covered}, lines)
+        day.set_duplicates(self._duplicates(day, paths))
+        new = {n: name for n, name in enumerate(segments) if n not in covered}
+        footer = day.footer(segments, not_kept=self._keep_set_aside(day, new, lines))
         part = Part(day.date, self._next_name())
-        footer = day.footer(segments)
         publish(
             self._lake,
             part,
@@ -119,12 +123,32 @@ class Compactor:
 
     def _keep_set_aside(
         self, day: Day, segments: Mapping[int, SegmentName], lines: Sequence[SegmentLines]
-    ) -> None:
-        """Before the part that counts them."""
+    ) -> int:
+        """Before the part that counts them. Returns how many there was no room for."""
         duplicates = day.duplicate_lines()
-        for n, name in segments.items():
-            repeated = [
-                SetAside(number, "duplicate: this event_id is stored already", text)
-                for number, text in lines[n].take(sorted(duplicates.get(n, ())))
+        not_kept = 0
+        if duplicates and not self._quarantine.has_room():
+            not_kept = sum(map(len, duplicates.values()))
+            duplicates = {}
+
+        def of(n: int) -> list[SetAside]:
+            repeated = lines[n].take(sorted(duplicates.get(n, ())))
+            return [
+                *day.damaged.get(n, ()),
+                *(SetAside(number, DUPLICATE, text) for number, text in repeated),
             ]
-            self._quarantine.keep(day.date, name, [*day.damaged.get(n, ()), *repeated])
+
+        self._quarantine.keep(day.date, ((name, of(n)) for n, name in segments.items()))
+        return not_kept
+
+    def _duplicates(self, day: Day, parts: list[str]) -> pa.Array:
+        """Of what the lake has, and of what retention has moved out and still is there."""
+        expired = list(map(str, expired_parts(self._lake, day.date)))
+        table, rows = day.rows.table, day.positions
+        if expired:
+            try:
+                return find_duplicates(self._database, table, rows, parts + expired)
+            except UnreadablePart as error:
+                if str(error.path) not in expired:
+                    raise
+        return find_duplicates(self._database, table, rows, parts)

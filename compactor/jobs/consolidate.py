@@ -54,6 +54,7 @@ def merge_footers(parts: Sequence[Part], footers: Sequence[Footer]) -> Footer:
         duplicates_by_site=_sum(footer.duplicates_by_site for footer in footers),
         erased_by_site=_sum(footer.erased_by_site for footer in footers),
         supersedes=[part.name for part in parts],
+        not_kept=sum(footer.not_kept for footer in footers),
     )
 
 

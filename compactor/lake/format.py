@@ -74,6 +74,7 @@ class Footer(msgspec.Struct, frozen=True, kw_only=True):
     duplicates_by_site: dict[str, int] = {}
     supersedes: list[str] = []  # names of parts of the same date
     erased_by_site: dict[str, int] = {}  # rows that `segments` counts and that are gone on request
+    not_kept: int = 0  # duplicates that `segments` counts and that quarantine had no room for
 
     @property
     def rows(self) -> int:
@@ -154,6 +155,11 @@ class Lake:
         except FileNotFoundError:
             return []
         return sorted(part for name in names if (part := parse_part(day, name)))
+
+    def files_of(self, day: date) -> list[Path]:
+        """All that is in the folder of a date, parts or not."""
+        folder = self.date_folder(day)
+        return sorted(folder.iterdir()) if folder.is_dir() else []
 
     def rows(self, day: date) -> int:
         """How many rows the parts of a date hold."""

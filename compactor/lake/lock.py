@@ -8,6 +8,7 @@ A reader that shares the lock (`flock --shared data/lake/lock duckdb …`) alway
 never holds up a pass, which only adds; an exchange waits for it, for so long and no longer.
 """
 
+import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -52,6 +53,20 @@ class Lock:
             assert self._fd is not None
             os.close(self._fd)
             self._fd = None
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """With others that share it. A copy of a lake need not have its file."""
+        try:
+            fd = os.open(self._path, os.O_RDONLY)
+        except FileNotFoundError:
+            yield
+            return
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(fd)
 
     def check(self) -> None:
         """Raises Lost when others can take it, too, because its file is no longer the one named."""

@@ -57,13 +57,14 @@ def exchange(
     sweep(lake, disk)  # `folder` is the old one now
 
 
-def replace(target: Path, fill: Fill, disk: Disk) -> None:
+def replace(staging: Path, target: Path, fill: Fill, disk: Disk) -> None:
     """Write a file that is not a part, in place of an older one of that name if there is one."""
-    staged = target.with_name(target.name + STAGED)
+    staged = staging / (target.name + STAGED)
     disk.write_file(staged, fill)
     disk.sync_file(staged)
     disk.rename(staged, target)
     disk.sync_folder(target.parent)
+    disk.sync_folder(staging)
 
 
 def prepare(lake: Lake, disk: Disk) -> None:

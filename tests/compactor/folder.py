@@ -12,6 +12,7 @@ import duckdb
 from compactor.lake.disk import Disk
 from compactor.lake.format import Lake, PartNames
 from compactor.scheduler import Passes
+from compactor.segments.quarantine import Quarantine, records_in
 from compactor.settings import Settings
 
 
@@ -63,7 +64,9 @@ class Folder:
         )
 
     def set_aside(self) -> str:
-        return "".join(path.read_text() for path in sorted(self.path.glob("quarantine/**/*.jsonl")))
+        return b"".join(
+            record + b"\n" for path in Quarantine(self.path).files() for record in records_in(path)
+        ).decode()
 
 
 def line(

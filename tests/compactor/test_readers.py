@@ -78,7 +78,9 @@ def test_a_command_under_the_shared_lock_counts_the_date_that_is_exchanged(folde
         text=True,
     )
     trace = folder.path / "trace"
-    wait_for(lambda: trace.exists() and trace.read_text().count("openat") == 2, "the date's listing")
+    wait_for(
+        lambda: trace.exists() and trace.read_text().count("openat") == 2, "the date's listing"
+    )
     folder.turn()
     told, _ = command.communicate(timeout=20)
     assert (told.strip(), command.returncode) == ("200", 0)

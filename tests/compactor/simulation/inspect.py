@@ -38,12 +38,14 @@ def inspect(state: State) -> Findings:
         if content is None:
             if path.startswith("lake/staging/"):
                 findings.problems.append(f"left behind: {path}")
+        elif path.endswith("-tail.jsonl"):
+            pass
+        elif path.startswith("quarantine/") or "/quarantine/" in path:
+            findings.found(markers_in(decompressed(content)), "quarantine")
         elif path.startswith(("lake/events/", "expired/")):
             _take_part(findings, path, content, named, keys)
         elif path.startswith("spool/"):
             findings.found(markers_in(content), path)
-        elif path.startswith("quarantine/") and not path.endswith("-tail.jsonl"):
-            findings.found(markers_in(content), "quarantine")
         elif path.endswith(".staged"):
             findings.problems.append(f"left behind: {path}")
     findings.problems += [f"{key} is stored twice" for key, count in keys.items() if count > 1]
@@ -83,6 +85,11 @@ def read_part(content: bytes) -> tuple[list[str], list[tuple[str, str]], Footer]
     keys = [(row["site_id"], row["event_id"]) for row in rows if row["event_id"]]
     footer = msgspec.json.decode(file.metadata.metadata[FOOTER_KEY], type=Footer)
     return [row["path"] for row in rows], keys, footer
+
+
+def decompressed(content: bytes) -> bytes:
+    with pa.CompressedInputStream(pa.BufferReader(content), "zstd") as stream:
+        return stream.read()
 
 
 def markers_in(content: bytes) -> list[str]:

@@ -12,7 +12,6 @@ from pathlib import Path
 import duckdb
 
 from compactor.jobs.erase import Subject, erase_date, erase_from_quarantine
-from compactor.jobs.expire import is_expired
 from compactor.lake.disk import Disk
 from compactor.lake.format import PartNames
 from compactor.scheduler import Passes
@@ -92,7 +91,14 @@ class Life:
         )
         self.erase()
         self.clock("2026-11-25 00:00")
-        self.close(self.segment([self.event("2026-11-20T23:40:00Z")]))
+        self.close(
+            self.segment(
+                [
+                    self.event("2026-11-20T23:40:00Z"),
+                    self.event("2026-11-23T12:00:00Z"),  # or all dates would go, which is doubted
+                ]
+            )
+        )
         self.turn()  # moves dates out
         self.turn()
 
@@ -136,10 +142,8 @@ class Life:
     def expire(self) -> None:
         """As `python -m compactor expire` does it: nothing is compacted before."""
         passes = self.passes(process="dddddddd")
-        today = datetime.fromtimestamp(self.expects.now, UTC).date()
-        passes.expire(
-            [day for day in passes.lake.dates() if is_expired(day, today, RETENTION_DAYS)]
-        )
+        for day in passes.due():
+            passes.expire(day)
 
     # What ingest does
 
