@@ -29,7 +29,7 @@ from compactor.segments.orphans import close_orphans, closed_segments
 from compactor.segments.quarantine import Quarantine
 from compactor.segments.reader import connect
 from compactor.settings import Settings
-from ingest.segment import SegmentName, spool_folder
+from ingest.segment import SegmentName, list_segments, spool_folder
 
 logger = logging.getLogger("compactor")
 
@@ -275,6 +275,7 @@ class Passes:
     def _tidy_date(self, day: date) -> bool:
         now = self._now()
         try:
+            self._remove_superseded(day)
             if day in self._due:
                 return bool(self._expire(day))
             if now < _end_of(day) + timedelta(hours=self._settings.close_after_h):
@@ -299,12 +300,25 @@ class Passes:
         groups = plan_merges(held, int(self._clock() * 1000))
         if groups:
             try:
-                consolidate(self.lake, day, groups, self.next_name, self.disk, self._check)
+                self.disk.sync_folder(self.spool)  # what is gone from it does not come back
+                present = list_segments(self.spool)
+                consolidate(self.lake, day, groups, present, self.next_name, self.disk, self._check)
                 logger.info("consolidated %s: %s parts", day, _sizes(groups))
                 self._busy = False
             except CannotExchange as error:  # of this folder, though of two empty ones it can
                 self._say_cannot_exchange(error)
         return bool(groups)
+
+    def _remove_superseded(self, day: date) -> None:
+        """What a backup that was copied back without deleting has twice."""
+        if len(self.lake.files(day)) < 2:
+            return
+        parts = self.lake.superseded(day)
+        if parts:
+            with self.lake.without_readers():
+                for part in parts:
+                    self.disk.unlink(self.lake.path(part))
+            logger.warning("removed %d parts of %s that others supersede", len(parts), day)
 
     def can_exchange(self) -> bool:
         """Can this file system do what a rewrite ends with? Tried once, before any is begun."""

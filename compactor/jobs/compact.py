@@ -93,7 +93,8 @@ class Compactor:
         outcome: Outcome,
     ) -> None:
         stored = self._lake.parts(day.date)
-        named = {id for part in stored for id in self._lake.footer(part).segments}
+        ids = {name.id for name in segments}
+        named = {id for part in stored for id in self._lake.footer(part).named(ids)}
         covered = {n for n, name in enumerate(segments) if name.id in named}
         day.leave_out(covered)
         if day.is_empty():

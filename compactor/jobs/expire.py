@@ -125,5 +125,5 @@ def _remove_if_empty(folder: Path, disk: Disk) -> None:
 
 def _waits(lake: Lake, spool: Path, parts: list[Part]) -> bool:
     """Is a segment not yet released whose rows these parts hold? They would be stored again."""
-    named = (id for part in parts for id in lake.footer(part).segments)
-    return not {name.id for name in list_segments(spool)}.isdisjoint(named)
+    present = {name.id for name in list_segments(spool)}
+    return any(lake.footer(part).named(present) for part in parts)

@@ -23,7 +23,7 @@ import orjson
 import pyarrow as pa
 
 from compactor.lake.disk import Disk
-from compactor.lake.format import parse_folder
+from compactor.lake.format import Run, parse_folder
 from compactor.lake.publish import make_folder, replace
 from compactor.segments.reader import SetAside
 from ingest.segment import SegmentName
@@ -114,11 +114,11 @@ class Quarantine:
             if segment and name.endswith("-tail.jsonl"):
                 yield segment.opened_on, self.folder / name
 
-    def kept_of(self, day: date, segment_id: str) -> int:
-        """How many lines of a segment are kept at a date."""
-        folder = self.date_folder(day)
-        paths = [folder / f"{segment_id}.jsonl", folder / f"{segment_id}.jsonl{ZSTD}"]
-        return sum(len(records_in(path)) for path in paths if path.exists())
+    def kept_of(self, day: date, key: str) -> int:
+        """How many lines are kept at a date of a segment, or of a run of them."""
+        run = Run.of(key)
+        paths = [self.date_folder(day) / name for name in _names(self.date_folder(day))]
+        return sum(len(records_in(path)) for path in paths if Run.of(path.name[:29]) in run)
 
     def erase(self, path: Path, mentions: Callable[[bytes], bool]) -> int:
         """Drop the bytes of the lines that `mentions` is true for, not their being counted."""

@@ -42,11 +42,14 @@ class Folder:
     def turn(self, disk: Disk | None = None) -> None:
         self.passes(disk).turn(everything=True)
 
-    def rows(self, columns: str = "path", where: str = "true") -> list[tuple]:
+    def rows(
+        self, columns: str = "path", where: str = "true", folder: Path | None = None
+    ) -> list[tuple]:
         """As any DuckDB reads them."""
-        if not list(self.lake.events.rglob("*.parquet")):
+        folder = folder or self.lake.events
+        if not list(folder.rglob("*.parquet")):
             return []
-        glob = f"{self.lake.events}/**/*.parquet"
+        glob = f"{folder}/**/*.parquet"
         sql = f"SELECT {columns} FROM read_parquet('{glob}') WHERE {where} ORDER BY ALL"
         with self.shared(), duckdb.connect() as database:
             return database.sql(sql).fetchall()

@@ -21,7 +21,7 @@ from tests.compactor.simulation.model import State
 
 ERASED_USER = "eve"
 RETENTION_DAYS = 3
-START: State = {"spool": None}
+START: State = {}
 
 
 def at(text: str) -> float:
@@ -57,6 +57,7 @@ class Life:
 
     def live(self) -> None:
         """From the first event to the last file's leaving."""
+        self.open_spool()
         self.clock("2026-11-20 10:00")
         one = self.segment(
             [
@@ -146,6 +147,14 @@ class Life:
             passes.expire(day)
 
     # What ingest does
+
+    def open_spool(self) -> None:
+        """At its start, see ingest.spool."""
+        (self.root / "spool").mkdir()
+        self.disk.files.make_folder("spool")
+        self.disk.note("ingest: make folder")
+        self.disk.files.sync("")
+        self.disk.note("ingest: sync data folder")
 
     def segment(self, lines: list[bytes]) -> Path:
         name = f"{int(self.expects.now * 1000):013d}-eeeeeeee-{self._markers:06d}.open"
