@@ -13,11 +13,11 @@ from tests.compactor.folder import Folder, line
 from tests.processes import DUCKDB, PROJECT, clean_environment, duckdb_cli, running, wait_for
 
 
-def compactor(folder, *arguments, status=0, **settings):
+def compactor(folder, *arguments, status=0, cwd=PROJECT, **settings):
     environment = clean_environment() | {"DATA_DIR": str(folder.path)} | settings
     done = subprocess.run(
         [sys.executable, "-m", "compactor", *arguments],
-        cwd=PROJECT,
+        cwd=cwd,
         env=environment,
         capture_output=True,
         text=True,
