@@ -32,7 +32,11 @@ class SiteLedger(Struct, frozen=True):
 
 
 class Ledger(Struct, frozen=True, kw_only=True):
-    """accepted = lake + spool + duplicates + quarantined + erased; quarantined have no site."""
+    """accepted = lake + spool + duplicates + quarantined + erased; quarantined have no site.
+
+    `left_out`: files among the lake's that cannot be read. What is in them is not counted, and
+    segments with rows of their dates stay in the spool.
+    """
 
     accepted: Count
     lake: Count
@@ -43,11 +47,13 @@ class Ledger(Struct, frozen=True, kw_only=True):
     balanced: bool
     lag_s: Annotated[float, Meta(ge=0)]
     lag_bytes: Count
+    left_out: list[str]
     sites: list[SiteLedger]
 
 
 def ask(relation: Relation, asked: Nothing) -> Struct:
-    return Ledger(**sums(relation, now_us=time.time_ns() // 1_000))
+    figures = sums(relation, now_us=time.time_ns() // 1_000)
+    return Ledger(**figures, left_out=relation.snapshot.left_out)
 
 
 def sums(relation: Relation, now_us: int) -> Figures:

@@ -1,7 +1,7 @@
 """What one question is asked of: parts and spool rows that together hold each event once."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from hashlib import blake2b
@@ -20,6 +20,9 @@ from report.snapshot.spool_tail import Live
 from report.terms.period import Dates
 
 
+LEFT_OUT_MAX = 100
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """Never changes: parts do not, rows in memory do not, and files of spilled rows do not."""
@@ -33,6 +36,7 @@ class Snapshot:
     spilled: list[Spilled]  # may have rows of the dates; of all sites, and covered ones too
     read: pa.Table  # of SCHEMA: rows of the site, all that those parts have that are not `unread`
     unread: list[ListedPart]
+    left_out: list[str] = field(default_factory=list)  # files among the parts that are none
     is_unique: bool = False  # nothing in `live` repeats what parts hold, or itself
 
     @property
@@ -131,6 +135,7 @@ class Snapshots:
             pinned.hold_spilled(spilled) if pinned else spilled,
             SCHEMA.empty_table(),
             parts,
+            sorted(self._listing.foreign)[:LEFT_OUT_MAX],
         )
 
 

@@ -48,12 +48,8 @@ CALLS = (
     "fsync,fdatasync",
     "mkdir,mkdirat",
 )
-COMPACTOR = {
-    "POLL_INTERVAL_S": "0.05",
-    "PASS_AGE_S_MAX": "0.2",
-    "CLOSE_AFTER_H": "0",
-    "READERS_S_MAX": "2",
-}
+COMPACTOR = {"POLL_INTERVAL_S": "0.05", "PASS_AGE_S_MAX": "0.2", "CLOSE_AFTER_H": "0"}
+COMPACTOR["READERS_S_MAX"] = "2"
 BATCH_EVENTS = 250
 DATES = 4
 FIXED, FIXED_ROWS = "fixed", 400  # a site whose rows share every date's parts with all others

@@ -71,7 +71,11 @@ def test_what_is_no_part_is_named_and_does_no_harm(folder, caplog):
     with asking(folder.path) as client:
         for _ in range(3):
             assert views(client) == views(client, date="2025-11-12") == 1
-            assert figures(client, "/ledger")["balanced"]
+            ledger = figures(client, "/ledger")
+            assert ledger["balanced"]
+        assert ledger["left_out"] == [
+            each["file"] for each in client.get("/ready").json()["foreign"]
+        ]
         foreign = {each["file"] for each in client.get("/ready").json()["foreign"]}
         day = "date=2025-11-12/"
         assert {day + name for name in FOREIGN} < foreign
