@@ -19,7 +19,6 @@ from report.snapshot.segment_rows import SPILL_SCHEMA, Spilled, Waiting
 from report.snapshot.spool_tail import Live
 from report.terms.period import Dates
 
-
 LEFT_OUT_MAX = 100
 
 
