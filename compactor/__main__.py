@@ -7,10 +7,13 @@ import signal
 import sys
 import threading
 
+import duckdb
+
 import compactor.allocator  # noqa: F401  first: it speaks to pyarrow before pyarrow is there
 from compactor.commands import erase, expire, verify
 from compactor.jobs.erase import Subject
 from compactor.lake.disk import CannotExchange
+from compactor.lake.lock import Busy
 from compactor.scheduler import Passes, Stopped
 from compactor.settings import Settings, describe
 
@@ -30,7 +33,7 @@ def main() -> int:
         return run(arguments, settings, stop)
     except Stopped:
         raise SystemExit("compactor: stopped before everything was done") from None
-    except (OSError, CannotExchange) as error:
+    except (OSError, CannotExchange, Busy, duckdb.Error) as error:
         raise SystemExit(f"compactor: {error}") from None
 
 
@@ -42,12 +45,11 @@ def run(arguments: argparse.Namespace, settings: Settings, stop: threading.Event
             subject = Subject(arguments.site, arguments.user)
             return erase(settings, subject, arguments.dry_run, arguments.wait_s, stop)
         case "expire":
-            return expire(settings, arguments.dry_run, stop)
+            return expire(settings, arguments.dry_run, arguments.undo, arguments.force, stop)
     passes = Passes(settings, stop)
     if arguments.once:
-        passes.run_once()
-    else:
-        passes.run()
+        return 0 if passes.run_once() else 1
+    passes.run()
     return 0
 
 
@@ -62,6 +64,8 @@ def parse() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", title="commands, beside a running compactor")
     commands.add_parser("verify", help="check every page, count and key of the lake")
     command = commands.add_parser("expire", help="move dates out that are past their retention")
+    command.add_argument("--undo", action="store_true", help="move those back that are not")
+    command.add_argument("--force", action="store_true", help="though the clock is doubted")
     _dry_run(command)
     command = commands.add_parser("erase", help="erase a site's events, or those of one user of it")
     command.add_argument("--site", required=True, help="site_id")

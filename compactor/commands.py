@@ -3,16 +3,16 @@
 import sys
 import threading
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 from tqdm import tqdm
 
 from compactor.jobs.erase import Subject, erase_date, erase_from_quarantine, rows_of
-from compactor.jobs.expire import is_expired
+from compactor.jobs.expire import doubt
 from compactor.jobs.verify import Verification
-from compactor.lake.format import Lake
-from compactor.scheduler import Passes, Stopped
+from compactor.lake.disk import CannotExchange
+from compactor.lake.format import Lake, UnreadablePart
+from compactor.scheduler import Passes
 from compactor.segments.quarantine import Quarantine, lines_in
 from compactor.settings import Settings
 from ingest.segment import OPEN, SegmentName, list_segments, spool_folder
@@ -34,18 +34,28 @@ def verify(settings: Settings, stop: threading.Event) -> int:
     return 1 if verification.findings else 0
 
 
-def expire(settings: Settings, dry_run: bool, stop: threading.Event) -> int:
-    if not settings.retention_days:
+def expire(
+    settings: Settings, dry_run: bool, undo: bool, force: bool, stop: threading.Event
+) -> int:
+    """Status 1 if a date has to stay that should move."""
+    if not settings.retention_days and not undo:
         raise SystemExit("compactor: COMPACTOR_RETENTION_DAYS is not set: every date stays")
-    lake = Lake(settings.data_dir)
-    today = datetime.now(UTC).date()
-    days = [day for day in lake.dates() if is_expired(day, today, settings.retention_days)]
+    passes = Passes(settings, stop)
+    days = passes.to_restore() if undo else passes.due()
+    doubted = None if undo or force else doubt(passes.lake, days, passes.today())
+    if doubted and not dry_run:
+        raise SystemExit(f"compactor: nothing was moved: {doubted}. If that is right: --force")
+    moved = 0
     for day in days:
-        print(f"{'would move' if dry_run else 'moves'} {day}: {lake.rows(day)} rows")
-    if not dry_run:
-        Passes(settings, stop).expire(days)
-    print(f"{len(days)} dates")
-    return 0
+        if dry_run:
+            print(f"would move {day}")
+        elif files := passes.restore(day) if undo else passes.expire(day):
+            print(f"moved {day}: {files} files")
+            moved += 1
+        else:
+            print(f"{day} stays")
+    print(f"{len(days) if dry_run else moved} dates" + (f"; but {doubted}" if doubted else ""))
+    return 0 if dry_run or moved == len(days) else 1
 
 
 def erase(
@@ -55,27 +65,36 @@ def erase(
     if dry_run:
         return _count(settings, subject)
     passes = Passes(settings, stop)
+    if not passes.can_exchange():
+        raise CannotExchange(passes.lake.events)
     _wait_for_ingest(passes.spool, wait_s, stop)
     passes.compact_all()
-    with passes.lock() as ours:
-        if not ours:
-            raise Stopped
+    with passes.lock():
         rows = 0
         for day in passes.lake.dates():
-            counts = erase_date(passes.lake, day, subject, passes.next_name, passes.disk)
+            try:
+                counts = erase_date(passes.lake, day, subject, passes.next_name, passes.disk)
+            except UnreadablePart as error:
+                passes.obstacles.meet(error)
+                continue
             if counts:
                 rows += sum(counts.values())
                 print(f"{day}: {sum(counts.values())} rows of {len(counts)} parts")
         lines = erase_from_quarantine(passes.quarantine, subject)
     print(f"erased {rows} rows, and {lines} lines in quarantine")
-    return 0
+    if passes.obstacles:
+        waiting = len(passes.obstacles.kept_back)
+        print(f"NOT erased: what {len(passes.obstacles)} parts hold that cannot be read,", end=" ")
+        print(f"and {waiting} segments that wait for them. Mend them, and erase again.")
+    return 1 if passes.obstacles else 0
 
 
 def _count(settings: Settings, subject: Subject) -> int:
     lake, spool = Lake(settings.data_dir), spool_folder(settings.data_dir)
     rows = 0
     for day in lake.dates():
-        counts = rows_of(lake, day, subject)
+        with lake.readers.shared():
+            counts = rows_of(lake, day, subject)
         if counts:
             rows += sum(counts.values())
             print(f"{day}: would erase {sum(counts.values())} rows of {len(counts)} parts")

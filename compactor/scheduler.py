@@ -1,8 +1,7 @@
 """Runs passes when they are worth it: one compactor at a time on a lake, by lock."""
 
-import fcntl
 import logging
-import os
+import math
 import threading
 import time
 from collections import deque
@@ -17,21 +16,23 @@ import pyarrow as pa
 from compactor.allocator import release
 from compactor.jobs.compact import Compactor, Outcome
 from compactor.jobs.consolidate import consolidate
-from compactor.jobs.expire import expire, is_expired
+from compactor.jobs.expire import doubt, expire, expired_dates, is_expired, restore
 from compactor.jobs.view import write_view
 from compactor.lake.disk import CannotExchange, Disk
-from compactor.lake.format import Lake, PartNames
+from compactor.lake.format import Lake, PartNames, UnreadablePart
+from compactor.lake.lock import Busy
 from compactor.lake.publish import prepare, sweep
+from compactor.lake.scratch import Scratch
+from compactor.obstacles import Obstacles
 from compactor.plan import Held, Thresholds, Waiting, is_worth_a_pass, plan, plan_merges
 from compactor.segments.orphans import close_orphans, closed_segments
 from compactor.segments.quarantine import Quarantine
 from compactor.segments.reader import connect
 from compactor.settings import Settings
-from ingest.segment import SegmentName, spool_folder
+from ingest.segment import SegmentName, list_segments, spool_folder
 
 logger = logging.getLogger("compactor")
 
-LOCK_POLL_S = 0.1
 TROUBLE_WAIT_S = 5.0
 TIDY_INTERVAL_S = 600.0
 
@@ -56,27 +57,39 @@ class Passes:
         self._stop = stop
         self.disk = disk or Disk()
         self._clock = clock
-        self.lake = Lake(settings.data_dir)
+        self.lake = Lake(settings.data_dir, settings.readers_s_max, self._wait)
         self.spool = spool_folder(settings.data_dir)
-        self.quarantine = Quarantine(settings.data_dir, self.disk)
+        self.quarantine = Quarantine(settings.data_dir, self.disk, settings.quarantine_bytes_max)
         self.next_name = next_name or PartNames(clock)
+        if database is None:
+            self._scratch = Scratch(settings.data_dir, "compactor")
+            database = connect(self._scratch.folder, settings.temp_bytes_max)
+        self._database = database
         self._compactor = Compactor(
             self.lake,
             self.spool,
             self.quarantine,
             self.next_name,
             self.disk,
-            database or connect(),
+            self._database,
             self._check,
         )
         self._thresholds = Thresholds(settings.pass_bytes_max, settings.pass_age_s_max)
         prepare(self.lake, self.disk)
+        self.lake.readers.make()
 
-        # Set when done
+        # Found out once
         self._view_written = False
+        self._can_exchange: bool | None = None
+
+        # Said once, until it is otherwise
+        self.obstacles = Obstacles()
+        self._busy = False
+        self._doubted: str | None = None
 
         # Dates to look at, and when to list them again
         self._to_tidy: deque[date] = deque()
+        self._due: set[date] = set()  # of those, to be moved out
         self._tidy_at = 0.0
 
         # After a pass that failed: one segment at a time, until one succeeds
@@ -95,64 +108,103 @@ class Passes:
                 self._careful = True
                 logger.error("the pass failed and will be repeated: %s", error)
                 self._stop.wait(TROUBLE_WAIT_S)
+            except Exception:  # a mistake of ours: to end would end ingest, too, under honcho
+                self._careful = True
+                logger.exception("the pass failed and will be repeated")
+                self._stop.wait(TROUBLE_WAIT_S)
             self._stop.wait(self._settings.poll_interval_s)
 
-    def run_once(self) -> None:
-        """Everything that waits now. Raises what goes wrong."""
+    def run_once(self) -> bool:
+        """Everything that waits now. False if something has to wait. Raises what goes wrong."""
         try:
             self.turn(everything=True)
             self._write_view()
         except Stopped:
             logger.warning("stopped before everything was done")
+            return False
+        return not self.obstacles
 
     def turn(self, everything: bool) -> None:
         """Close orphans, compact what waits if it is time, and tidy closed dates."""
-        with self.lock() as ours:
-            if ours:
-                self._compact_waiting(everything)
-                self._tidy(everything)
+        with self.lock():
+            self.obstacles.forget_mended()
+            self._compact_waiting(everything)
+            self._tidy(everything)
 
     def compact_all(self) -> None:
         """What waits in closed segments. Raises Stopped."""
-        with self.lock() as ours:
-            if not ours:
-                raise Stopped
+        with self.lock():
             self._compact_waiting(everything=True)
 
-    def expire(self, days: Sequence[date]) -> None:
-        """Move dates out of the lake. Raises Stopped."""
-        with self.lock() as ours:
-            if not ours:
-                raise Stopped
-            for day in days:
-                self._check()
-                self._expire(day)
+    def expire(self, day: date) -> int:
+        """Move a date out of the lake; returns how many files. Raises Stopped, Busy."""
+        with self.lock():
+            try:
+                return self._expire(day)
+            except UnreadablePart as error:
+                self.obstacles.meet(error)
+                return 0
+
+    def restore(self, day: date) -> int:
+        """Move a date back into the lake; returns how many files. Raises Stopped, Busy."""
+        with self.lock():
+            return restore(self.lake, self.quarantine, day, self.disk, self._database)
+
+    def due(self) -> list[date]:
+        """Dates past their retention."""
+        keep = self._settings.retention_days
+        days = sorted({*self.lake.dates(), *self.quarantine.dates()}) if keep else []
+        return [day for day in days if is_expired(day, self.today(), keep)]
+
+    def to_restore(self) -> list[date]:
+        """Dates that moved out and, by today's clock, should not have."""
+        keep, days = self._settings.retention_days, expired_dates(self.lake)
+        return [day for day in days if not keep or not is_expired(day, self.today(), keep)]
+
+    def today(self) -> date:
+        """UTC."""
+        return self._now().date()
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)
 
     def _check(self) -> None:
+        """Between two steps: may we go on?"""
         if self._stop.is_set():
+            raise Stopped
+        self.lake.turn.check()
+
+    def _wait(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
             raise Stopped
 
     def _write_view(self) -> None:
         if self._view_written or not self.lake.dates():
             return
-        with self.lock() as ours:
-            if ours:
-                write_view(self.lake, self.disk)
-                self._view_written = True
+        with self.lock():
+            write_view(self.lake, self.disk)
+            self._view_written = True
 
     # Segments
 
     def _compact_waiting(self, everything: bool) -> None:
         sweep(self.lake, self.disk)
         close_orphans(self.spool, self.quarantine, self.disk)
-        waiting = closed_segments(self.spool)
+        kept_back = self.obstacles.kept_back
+        waiting = [each for each in closed_segments(self.spool) if each.name not in kept_back]
         if everything or self._is_time(waiting):
             self._compact(waiting)
 
     def _is_time(self, waiting: Sequence[Waiting]) -> bool:
         dates = {segment.name.opened_on for segment in waiting}
-        rows_held = sum(self.lake.rows(day) for day in dates)
+        rows_held = sum(map(self._rows_held, dates))
         return is_worth_a_pass(waiting, rows_held, int(self._clock() * 1000), self._thresholds)
+
+    def _rows_held(self, day: date) -> int:
+        try:
+            return self.lake.rows(day)
+        except UnreadablePart:  # said when a pass meets it
+            return 0
 
     def _compact(self, waiting: Sequence[Waiting]) -> None:
         while waiting:
@@ -163,6 +215,8 @@ class Passes:
             started = time.monotonic()
             outcome = self._compactor.compact(segments)
             _log(outcome, time.monotonic() - started)
+            for error, names in outcome.kept_back:
+                self.obstacles.meet(error, names)
             self._careful = False
             done = set(segments)
             waiting = [segment for segment in waiting if segment.name not in done]
@@ -171,9 +225,11 @@ class Passes:
     def _next_pass(self, waiting: Sequence[Waiting]) -> list[SegmentName]:
         """As much as fits even if nothing got smaller; one segment in any case, for it will."""
         free = self.disk.free_bytes(self.lake.folder)
-        room = 1 if self._careful else min(free, self._settings.pass_bytes_max)
+        room = min(free, self._settings.pass_bytes_max)
         if room < self._settings.pass_bytes_max:
             logger.warning("%d bytes are free on the disk: a pass takes less at a time", free)
+        if self._careful:
+            room = 1
         return plan(waiting, replace(self._thresholds, pass_bytes_max=room))[0]
 
     def _log_backlog(self, waiting: Sequence[Waiting]) -> None:
@@ -190,58 +246,97 @@ class Passes:
     def _tidy(self, everything: bool) -> None:
         """All dates now and then, but one rewrite a turn: what waits in the spool comes first."""
         if everything or time.monotonic() >= self._tidy_at:
-            self._to_tidy = deque(self.lake.dates())
+            self.quarantine.count_again()
+            self._due = self._believed(self.due())
+            self._to_tidy = deque(sorted({*self.lake.dates(), *self._due}))
             self._tidy_at = time.monotonic() + TIDY_INTERVAL_S
-        while self._to_tidy:
-            self._check()
-            if self._tidy_date(self._to_tidy.popleft()) and not everything:
-                return
+        try:
+            while self._to_tidy:
+                self._check()
+                if self._tidy_date(self._to_tidy.popleft()) and not everything:
+                    return
+        except Busy as error:
+            self._to_tidy.clear()
+            self._put_off(error)
+
+    def _put_off(self, error: Busy) -> None:
+        if not self._busy:
+            logger.warning("dates stay as they are for now, a reader shares the lock: %s", error)
+        self._busy = True
+
+    def _believed(self, due: list[date]) -> set[date]:
+        """A clock that is ahead, for one turn, must not empty the lake."""
+        doubted = doubt(self.lake, due, self.today()) if due else None
+        if doubted and not self._doubted:
+            logger.error("no date is moved out: %s. If that is right: expire --force", doubted)
+        self._doubted = doubted
+        return set() if doubted else set(due)
 
     def _tidy_date(self, day: date) -> bool:
-        now = datetime.fromtimestamp(self._clock(), UTC)
-        days = self._settings.retention_days
-        if days and is_expired(day, now.date(), days):
-            return bool(self._expire(day))
-        if now < _end_of(day) + timedelta(hours=self._settings.close_after_h):
+        now = self._now()
+        try:
+            self._remove_superseded(day)
+            if day in self._due:
+                return bool(self._expire(day))
+            if now < _end_of(day) + timedelta(hours=self._settings.close_after_h):
+                return False
+            return self._consolidate(day)
+        except UnreadablePart as error:
+            self.obstacles.meet(error)
             return False
-        return self._consolidate(day)
+        finally:
+            self.lake.forget(day)
 
     def _expire(self, day: date) -> int:
-        moved = expire(self.lake, self.spool, day, self.disk)
+        moved = expire(self.lake, self.spool, self.quarantine, day, self.disk)
         if moved:
-            logger.info("moved %s out of the lake: %d parts", day, len(moved))
-        return len(moved)
+            logger.info("moved %s out of the lake: %d files", day, moved)
+        return moved
 
     def _consolidate(self, day: date) -> bool:
+        if len(self.lake.files(day)) < 2 or not self.can_exchange():
+            return False
         held = [Held(part, self.lake.footer(part).rows) for part in self.lake.parts(day)]
         groups = plan_merges(held, int(self._clock() * 1000))
         if groups:
             try:
-                consolidate(self.lake, day, groups, self.next_name, self.disk, self._check)
+                self.disk.sync_folder(self.spool)  # what is gone from it does not come back
+                present = list_segments(self.spool)
+                consolidate(self.lake, day, groups, present, self.next_name, self.disk, self._check)
                 logger.info("consolidated %s: %s parts", day, _sizes(groups))
-            except CannotExchange as error:
-                logger.warning("%s stays in %d parts: %s", day, len(held), error)
-        self.lake.forget(day)
+                self._busy = False
+            except CannotExchange as error:  # of this folder, though of two empty ones it can
+                self._say_cannot_exchange(error)
         return bool(groups)
 
+    def _remove_superseded(self, day: date) -> None:
+        """What a backup that was copied back without deleting has twice."""
+        if len(self.lake.files(day)) < 2:
+            return
+        parts = self.lake.superseded(day)
+        if parts:
+            with self.lake.without_readers():
+                for part in parts:
+                    self.disk.unlink(self.lake.path(part))
+            logger.warning("removed %d parts of %s that others supersede", len(parts), day)
+
+    def can_exchange(self) -> bool:
+        """Can this file system do what a rewrite ends with? Tried once, before any is begun."""
+        if self._can_exchange is None:
+            self._can_exchange = self.disk.can_exchange(self.lake.staging)
+            if not self._can_exchange:
+                self._say_cannot_exchange(CannotExchange(self.lake.events))
+        return self._can_exchange
+
+    def _say_cannot_exchange(self, error: CannotExchange) -> None:
+        logger.warning("%s: dates keep their parts, and nothing can be erased", error)
+        self._can_exchange = False
+
     @contextmanager
-    def lock(self) -> Iterator[bool]:
-        """Wait for our turn on the lake; False if we are to stop first. A crash lets go of it."""
-        fd = os.open(self.lake.folder / "lock", os.O_RDWR | os.O_CREAT, 0o640)
-        try:
-            while not (ours := _try_flock(fd)) and not self._stop.wait(LOCK_POLL_S):
-                pass
-            yield ours
-        finally:
-            os.close(fd)
-
-
-def _try_flock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    except BlockingIOError:
-        return False
+    def lock(self) -> Iterator[None]:
+        """Our turn on the lake, once it comes. Raises Stopped if we are to stop first."""
+        with self.lake.turn.held(self._wait, math.inf):
+            yield
 
 
 def _end_of(day: date) -> datetime:

@@ -32,6 +32,17 @@ class Settings(
         float,
         Meta(ge=0, le=8_760, description="A date's parts become one this long after its UTC day."),
     ] = 3.0
+    readers_s_max: Annotated[
+        float,
+        Meta(gt=0, le=3_600, description="A rewrite waits so long for readers of lake/lock."),
+    ] = 60.0
+    temp_bytes_max: Annotated[
+        int, Meta(ge=1 << 20, description="What a job may put into DATA_DIR/tmp.")
+    ] = 8 * 1024**3
+    quarantine_bytes_max: Annotated[
+        int,
+        Meta(ge=0, description="Above it repeated events are counted, and not kept."),
+    ] = 1024**3
     retention_days: Annotated[
         int, Meta(ge=0, description="Older dates move to DATA_DIR/expired; 0: all stay.")
     ] = 0

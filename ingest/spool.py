@@ -80,6 +80,7 @@ class Spool:
     def open(self) -> None:
         """Raises OSError when the folder does not take writes."""
         self._folder.mkdir(mode=0o750, exist_ok=True)
+        self._disk.sync_folder(self._folder.parent)  # or a power cut takes the folder and all in it
         self._probe()
         self._segment = self._open_next()
         self._trouble = None

@@ -7,7 +7,7 @@ import pytest
 
 PROJECT = Path(__file__).parent.parent
 STAGES = ("ingest", "compactor", "report")
-FORMATS = {"ingest.event", "ingest.segment", "compactor.lake.format"}
+FORMATS = {"ingest.event", "ingest.segment", "compactor.lake.columns", "compactor.lake.format"}
 
 
 def imported_modules(path):

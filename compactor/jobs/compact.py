@@ -5,17 +5,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from compactor.jobs.day import Day, split_by_date
 from compactor.jobs.duplicates import find_duplicates
+from compactor.jobs.expire import expired_parts
 from compactor.lake.disk import Disk
-from compactor.lake.format import Lake, Part, PartNames
+from compactor.lake.format import Lake, Part, PartNames, UnreadablePart
 from compactor.lake.publish import confirm, prepare, publish, sweep
 from compactor.lake.writer import gather, sample_of, write_part
+from compactor.segments.lines import SegmentLines
 from compactor.segments.orphans import release
 from compactor.segments.quarantine import Quarantine
-from compactor.segments.reader import SetAside, read_segments, split_lines
+from compactor.segments.reader import SetAside, read_segments
 from ingest.segment import SegmentName
+
+DUPLICATE = "duplicate: this event_id is stored already"
 
 
 @dataclass(slots=True)
@@ -29,6 +34,7 @@ class Outcome:
     parts: list[Part] = field(default_factory=list)
     bytes_read: int = 0
     bytes_written: int = 0
+    kept_back: list[tuple[UnreadablePart, list[SegmentName]]] = field(default_factory=list)
 
 
 class Compactor:
@@ -58,31 +64,47 @@ class Compactor:
 
         After a crash at any point of it, the next pass over the same segments leaves every event
         in the lake once: for a date of which a part names a segment, it skips that segment's rows.
+
+        A date of which a part cannot be read gets none, for nobody knows what it has already:
+        the segments with rows of it stay, and are released by a later pass.
         """
         prepare(self._lake, self._disk)
         sweep(self._lake, self._disk)
         paths = [self._spool / str(name) for name in segments]
         outcome = Outcome(len(segments), bytes_read=sum(path.stat().st_size for path in paths))
         rows = read_segments(self._database, paths)
+        lines = [SegmentLines(path) for path in paths]
         for day in split_by_date(rows, segments):
             self._check()
-            self._publish_day(day, segments, outcome)
-        release(self._spool, segments, self._disk)
+            theirs = day.segments()
+            try:
+                self._publish_day(day, segments, lines, outcome)
+            except UnreadablePart as error:
+                outcome.kept_back.append((error, [segments[n] for n in sorted(theirs)]))
+        kept_back = {name for _, names in outcome.kept_back for name in names}
+        release(self._spool, [name for name in segments if name not in kept_back], self._disk)
         return outcome
 
-    def _publish_day(self, day: Day, segments: Sequence[SegmentName], outcome: Outcome) -> None:
+    def _publish_day(
+        self,
+        day: Day,
+        segments: Sequence[SegmentName],
+        lines: Sequence[SegmentLines],
+        outcome: Outcome,
+    ) -> None:
         stored = self._lake.parts(day.date)
-        named = {id for part in stored for id in self._lake.footer(part).segments}
+        ids = {name.id for name in segments}
+        named = {id for part in stored for id in self._lake.footer(part).named(ids)}
         covered = {n for n, name in enumerate(segments) if name.id in named}
         day.leave_out(covered)
         if day.is_empty():
             confirm(self._lake, day.date, self._disk)
             return
         paths = [str(self._lake.path(part)) for part in stored]
-        day.set_duplicates(find_duplicates(self._database, day.rows.table, day.positions, paths))
-        self._keep_set_aside(day, {n: s for n, s in enumerate(segments) if n not in covered})
+        day.set_duplicates(self._duplicates(day, paths))
+        new = {n: name for n, name in enumerate(segments) if n not in covered}
+        footer = day.footer(segments, not_kept=self._keep_set_aside(day, new, lines))
         part = Part(day.date, self._next_name())
-        footer = day.footer(segments)
         publish(
             self._lake,
             part,
@@ -100,15 +122,34 @@ class Compactor:
         outcome.parts.append(part)
         outcome.bytes_written += self._lake.path(part).stat().st_size
 
-    def _keep_set_aside(self, day: Day, segments: Mapping[int, SegmentName]) -> None:
-        """Before the part that counts them."""
+    def _keep_set_aside(
+        self, day: Day, segments: Mapping[int, SegmentName], lines: Sequence[SegmentLines]
+    ) -> int:
+        """Before the part that counts them. Returns how many there was no room for."""
         duplicates = day.duplicate_lines()
-        for n, name in segments.items():
-            lines = list(day.damaged.get(n, ()))
-            if n in duplicates:
-                content = split_lines((self._spool / str(name)).read_bytes())
-                lines += [
-                    SetAside(line, "duplicate: this event_id is stored already", content[line - 1])
-                    for line in sorted(duplicates[n])
-                ]
-            self._quarantine.keep(day.date, name, lines)
+        not_kept = 0
+        if duplicates and not self._quarantine.has_room():
+            not_kept = sum(map(len, duplicates.values()))
+            duplicates = {}
+
+        def of(n: int) -> list[SetAside]:
+            repeated = lines[n].take(sorted(duplicates.get(n, ())))
+            return [
+                *day.damaged.get(n, ()),
+                *(SetAside(number, DUPLICATE, text) for number, text in repeated),
+            ]
+
+        self._quarantine.keep(day.date, ((name, of(n)) for n, name in segments.items()))
+        return not_kept
+
+    def _duplicates(self, day: Day, parts: list[str]) -> pa.Array:
+        """Of what the lake has, and of what retention has moved out and still is there."""
+        expired = list(map(str, expired_parts(self._lake, day.date)))
+        table, rows = day.rows.table, day.positions
+        if expired:
+            try:
+                return find_duplicates(self._database, table, rows, parts + expired)
+            except UnreadablePart as error:
+                if str(error.path) not in expired:
+                    raise
+        return find_duplicates(self._database, table, rows, parts)

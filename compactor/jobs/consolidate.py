@@ -1,39 +1,51 @@
 """Parts of a closed date become one, or one for every four million rows."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import date
 from typing import BinaryIO
+
+import msgspec
 
 from compactor.lake.disk import Disk
 from compactor.lake.format import Counts, Footer, Lake, Part
 from compactor.lake.merge import PartReader, merge, sample_of
 from compactor.lake.publish import Fill, exchange
+from compactor.lake.runs import fold
 from compactor.lake.writer import write_part
+from ingest.segment import SegmentName
 
 
 def consolidate(
     lake: Lake,
     day: date,
     groups: Sequence[Sequence[Part]],
+    present: Collection[SegmentName],
     next_name: Callable[[], str],
     disk: Disk,
     check: Callable[[], None],
 ) -> list[Part]:
     """Merge each group of parts into a new one; the date's other parts stay as they are.
 
-    Needs the lake's lock. Raises CannotExchange, and whatever `check` raises.
+    `present`: segments that the spool has, and no others will it have again. Needs the lake's turn.
+    Raises CannotExchange, Busy, UnreadablePart, and whatever `check` raises.
     """
     merged = [part for group in groups for part in group]
-    new = [(Part(day, next_name()), _fill(lake, group, check)) for group in groups]
+    keys = {part: lake.footer(part).segments.keys() for part in lake.parts(day)}
+    new = []
+    for group in groups:
+        elsewhere = {key for part, theirs in keys.items() if part not in group for key in theirs}
+        footer = merge_footers(group, [lake.footer(part) for part in group])
+        folded = fold(footer.segments, present, elsewhere)
+        footer = msgspec.structs.replace(footer, segments=folded)
+        new.append((Part(day, next_name()), _fill(lake, group, footer, check)))
     exchange(lake, day, merged, new, disk)
     return [part for part, _ in new]
 
 
-def _fill(lake: Lake, group: Sequence[Part], check: Callable[[], None]) -> Fill:
+def _fill(lake: Lake, group: Sequence[Part], footer: Footer, check: Callable[[], None]) -> Fill:
     def fill(file: BinaryIO) -> None:
-        footer = merge_footers(group, [lake.footer(part) for part in group])
         paths = [lake.path(part) for part in group]
         largest = max(paths, key=lambda path: path.stat().st_size)
         with ExitStack() as stack:
@@ -54,6 +66,7 @@ def merge_footers(parts: Sequence[Part], footers: Sequence[Footer]) -> Footer:
         duplicates_by_site=_sum(footer.duplicates_by_site for footer in footers),
         erased_by_site=_sum(footer.erased_by_site for footer in footers),
         supersedes=[part.name for part in parts],
+        not_kept=sum(footer.not_kept for footer in footers),
     )
 
 

@@ -29,6 +29,12 @@ class Day:
     def is_empty(self) -> bool:
         return not len(self.positions) and not self.damaged
 
+    def segments(self) -> set[int]:
+        """Those that have lines of this date."""
+        return set(pc.unique(self.rows.segment.take(self.positions)).to_pylist()) | set(
+            self.damaged
+        )
+
     def leave_out(self, segments: set[int]) -> None:
         """Drop what a part of this date holds already."""
         if segments:
@@ -52,7 +58,7 @@ class Day:
             lines[segment].append(line)
         return lines
 
-    def footer(self, segments: Sequence[SegmentName]) -> Footer:
+    def footer(self, segments: Sequence[SegmentName], not_kept: int) -> Footer:
         """What the part has to say of its inputs."""
         rows = self._per_segment(self.positions)
         duplicates = self._per_segment(self.duplicates)
@@ -62,7 +68,7 @@ class Day:
             total = rows[n] + duplicates[n] + set_aside
             counts[segments[n].id] = Counts(total, rows[n], duplicates[n], set_aside)
         sites = self.rows.table["site_id"].take(self.duplicates).to_pylist()
-        return Footer(segments=counts, duplicates_by_site=dict(Counter(sites)))
+        return Footer(segments=counts, duplicates_by_site=dict(Counter(sites)), not_kept=not_kept)
 
     def _per_segment(self, positions: pa.Array) -> Counter[int]:
         counted = pc.value_counts(self.rows.segment.take(positions)).to_pylist()

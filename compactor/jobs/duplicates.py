@@ -1,9 +1,12 @@
 """Finds events that the lake has already, or has twice in one pass: by site_id and event_id."""
 
+from pathlib import Path
+
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from compactor.lake.format import UnreadablePart
 from compactor.lake.writer import one_chunk
 
 # What was received first stays, by the order of lines where that is the same. Numbering all rows
@@ -27,6 +30,7 @@ def find_duplicates(
     """Positions, of those in `rows`, whose event is stored once already.
 
     `rows`: positions in `table` that belong to one date; `parts`: files of that date.
+    Raises UnreadablePart.
     """
     rows = rows.filter(one_chunk(pc.is_valid(table["event_id"].take(rows))))
     if not len(rows):
@@ -38,6 +42,19 @@ def find_duplicates(
         cursor.register("keys", keys)
         found = cursor.sql(_REPEATED).to_arrow_table()["position"]
         if parts:
-            stored = cursor.sql(_STORED, params={"parts": parts}).to_arrow_table()["position"]
+            stored = _stored(cursor, parts)
             found = pa.chunked_array([*found.chunks, *stored.chunks], found.type)
     return pc.unique(found)
+
+
+def _stored(cursor: duckdb.DuckDBPyConnection, parts: list[str]) -> pa.ChunkedArray:
+    try:
+        return cursor.sql(_STORED, params={"parts": parts}).to_arrow_table()["position"]
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error as error:
+        if len(parts) > 1:  # it does not always say which
+            for part in parts:
+                _stored(cursor, [part])
+            raise
+        raise UnreadablePart(Path(parts[0]), error) from error

@@ -1,8 +1,8 @@
 """Checks all that the lake promises: bytes, order, counts, and that no event is there twice."""
 
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -10,14 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from compactor.lake.columns import READ, names_in
-from compactor.lake.format import PART_NAME, Footer, Lake, Part
+from compactor.lake.format import PART_NAME, Footer, Lake, Part, UnreadablePart
 from compactor.lake.merge import PartReader
+from compactor.lake.scratch import Scratch
 from compactor.lake.writer import SORTED_BY
-from compactor.segments.quarantine import Quarantine, lines_in
+from compactor.segments.quarantine import Quarantine
 from compactor.segments.reader import connect
 from ingest.segment import list_segments, spool_folder
-
-TRIES_MAX = 3  # a date may be exchanged while it is looked at
 
 _TWICE = """
     SELECT count(*) - count(DISTINCT (site_id, event_id)) FROM read_parquet($parts)
@@ -32,20 +31,18 @@ class Verification:
         self.totals: Counter[str] = Counter()
         self._spool = spool_folder(data_dir)
         self._quarantine = Quarantine(data_dir)
-        self._database = connect()
+        self._scratch = _scratch(data_dir)
+        self._database = connect(self._scratch.folder)
 
     def check_date(self, day: date) -> list[str]:
         """What is wrong with a date, a line each."""
-        for _ in range(TRIES_MAX):
-            totals: Counter[str] = Counter()
-            with suppress(FileNotFoundError):
-                findings = list(self._check_date(day, totals))
-                self.totals += totals
-                self.findings += len(findings)
-                self.lake.forget(day)
-                return findings
-        self.findings += 1
-        return [f"{day}: its parts change all the time"]
+        totals: Counter[str] = Counter()
+        with self.lake.readers.shared():  # the date is not exchanged meanwhile
+            findings = list(self._check_date(day, totals))
+        self.totals += totals
+        self.findings += len(findings)
+        self.lake.forget(day)
+        return findings
 
     def summary(self) -> str:
         named = ("dates", "parts", "rows", "erased", "duplicates", "quarantined", "lines")
@@ -55,7 +52,7 @@ class Verification:
 
     def _check_date(self, day: date, totals: Counter[str]) -> Iterator[str]:
         totals["dates"] += 1
-        for path in self.lake.date_folder(day).iterdir():
+        for path in self.lake.files_of(day):
             if not PART_NAME.fullmatch(path.name):
                 yield f"{path}: not a part"
         named: dict[str, Part] = {}
@@ -66,10 +63,8 @@ class Verification:
                 footer = self.lake.footer(part)
                 yield from (f"{path}: {finding}" for finding in _check_rows(path, day, footer))
                 readable.append(str(path))
-            except FileNotFoundError:
-                raise
-            except (OSError, ValueError, pa.ArrowException) as error:
-                yield f"{path}: {error}"
+            except UnreadablePart as error:
+                yield str(error)
                 continue
             for id in footer.segments.keys() & named.keys():
                 yield f"{path}: has the rows of segment {id}, as {named[id].name} has"
@@ -83,28 +78,35 @@ class Verification:
         totals["parts"] += 1
         totals["rows"] += footer.rows
         totals["erased"] += footer.erased
+        missing = 0
         for id, counts in footer.segments.items():
             for name in ("lines", "duplicates", "quarantined"):
                 totals[name] += getattr(counts, name)
             if counts.lines != counts.rows + counts.duplicates + counts.quarantined:
                 yield f"of {counts.lines} lines of segment {id}, not all are accounted for"
             set_aside = counts.duplicates + counts.quarantined
-            kept = self._kept(day, id) if set_aside else 0
-            if kept != set_aside:
+            kept = self._quarantine.kept_of(day, id) if set_aside else 0
+            missing += set_aside - kept
+            if kept != set_aside and not footer.not_kept:
                 yield f"{set_aside} lines of segment {id} were set aside, {kept} are in quarantine"
+        if footer.not_kept and missing != footer.not_kept:
+            yield f"{missing} lines are not in quarantine, its footer says {footer.not_kept}"
         duplicates = sum(counts.duplicates for counts in footer.segments.values())
         if duplicates != sum(footer.duplicates_by_site.values()):
             yield f"{duplicates} duplicates are not the sum of those by site"
-
-    def _kept(self, day: date, segment_id: str) -> int:
-        path = self._quarantine.path(day, segment_id)
-        return len(list(lines_in(path))) if path.exists() else 0
 
     def _twice(self, paths: list[str]) -> int:
         with self._database.cursor() as cursor:
             row = cursor.execute(_TWICE, {"parts": paths}).fetchone()
         assert row is not None  # an aggregate has a row
         return int(row[0])
+
+
+def _scratch(data_dir: str | Path) -> Scratch:
+    try:
+        return Scratch(data_dir, "compactor")
+    except OSError:  # a backup that is mounted to be read
+        return Scratch(tempfile.gettempdir(), "compactor")
 
 
 def _check_rows(path: Path, day: date, footer: Footer) -> Iterator[str]:

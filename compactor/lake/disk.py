@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -11,11 +12,15 @@ STAGED = ".staged"
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2  # linux/fs.h
-_NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+# EXDEV: a folder of a lower layer of overlayfs
+_NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV)
 
 
 class CannotExchange(Exception):
     """The file system has no atomic exchange of two names: NFS and most network file systems."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path}: its file system cannot exchange two folders in one step")
 
 
 class Disk:
@@ -52,13 +57,25 @@ class Disk:
         try:
             renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
         except AttributeError:
-            raise CannotExchange("this C library has no renameat2") from None
+            raise CannotExchange(other) from None  # the C library has no renameat2
         if renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
             return
         number = ctypes.get_errno()
         if number in _NOT_SUPPORTED:
-            raise CannotExchange(f"{other}: its file system cannot exchange two folders")
+            raise CannotExchange(other)
         raise OSError(number, os.strerror(number), str(other))
+
+    def can_exchange(self, folder: Path) -> bool:
+        """Tried with two empty folders in `folder`, where a crash may leave them."""
+        one, other = (Path(tempfile.mkdtemp(prefix="exchange-", dir=folder)) for _ in range(2))
+        try:
+            self.exchange(one, other)
+            return True
+        except CannotExchange:
+            return False
+        finally:
+            one.rmdir()
+            other.rmdir()
 
     def unlink(self, path: Path) -> None:
         path.unlink()

@@ -20,23 +20,42 @@ their segments. It never stands beside them: the date's folder is exchanged for 
     accepted lines = rows in the lake + erased + duplicates + quarantined + lines in the spool
 """
 
+import errno
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
+from itertools import takewhile
 from pathlib import Path
+from typing import Self
 
 import msgspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from compactor.lake.columns import FORMAT_VERSION
+from compactor.lake.lock import Lock, Wait
 
 FOOTER_KEY = b"footfall"
+RUN = ".."
 
 PART_NAME = re.compile(r"(\d{13})-([0-9a-f]{8})-(\d{6})\.parquet", re.ASCII)
 _FOLDER = re.compile(r"date=(\d{4}-\d{2}-\d{2})", re.ASCII)
+
+
+class UnreadablePart(ValueError):
+    """A file with a part's name that is none, or is damaged: what is in it, nobody knows.
+
+    So nothing of its date is added, merged or moved until it is mended or taken away.
+    """
+
+    def __init__(self, path: Path, reason: object) -> None:
+        super().__init__(f"{path} is not a part that can be read: {reason}")
+        self.path = path
 
 
 class Counts(msgspec.Struct, frozen=True, array_like=True):
@@ -50,15 +69,67 @@ class Counts(msgspec.Struct, frozen=True, array_like=True):
     duplicates: int = 0
     quarantined: int = 0
 
+    def plus(self, other: Self) -> Self:
+        sums = (getattr(self, f) + getattr(other, f) for f in self.__struct_fields__)
+        return type(self)(*sums)
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Run:
+    """One or more segments of a writer, by their numbers."""
+
+    writer: str
+    first: int
+    last: int
+
+    @classmethod
+    def of(cls, key: str) -> Self:
+        """Of a segment's id, or a run's key. Raises ValueError."""
+        first, _, last = key.partition(RUN)
+        _, writer, seq = first.split("-")
+        return cls(writer, int(seq), int((last or first).split("-")[2]))
+
+    def __contains__(self, other: Self) -> bool:
+        return self.writer == other.writer and self.first <= other.first and other.last <= self.last
+
 
 class Footer(msgspec.Struct, frozen=True, kw_only=True):
     """What a part says of its inputs. Fields are only ever added, with a default."""
 
     version: int = FORMAT_VERSION
-    segments: dict[str, Counts] = {}  # by segment id
+    segments: dict[str, Counts] = {}  # by segment id, or by run: runs first, see runs
     duplicates_by_site: dict[str, int] = {}
     supersedes: list[str] = []  # names of parts of the same date
     erased_by_site: dict[str, int] = {}  # rows that `segments` counts and that are gone on request
+    not_kept: int = 0  # duplicates that `segments` counts and that quarantine had no room for
+
+    def named(self, ids: AbstractSet[str]) -> set[str]:
+        """Which of these segments the part has the rows of."""
+        found = self.segments.keys() & ids
+        for run in self.runs():
+            found |= {id for id in ids if Run.of(id) in run}
+        return found
+
+    @property
+    def first_segment(self) -> str:
+        """The least id among those that it names; empty for none."""
+        return min(self.segments, default="").partition(RUN)[0]
+
+    @property
+    def last_segment(self) -> str:
+        """The greatest."""
+        return max((key.rpartition(RUN)[2] for key in self.segments), default="")
+
+    def runs(self) -> list[Run]:
+        """They stand before the single segments."""
+        return [Run.of(key) for key in takewhile(lambda key: RUN in key, self.segments)]
+
+    def covers(self, other: Self) -> bool:
+        """Are all of the other's segments among ours?"""
+        rest = other.segments.keys() - self.segments.keys()
+        runs = self.runs()
+        known = all(any(Run.of(key) in run for run in runs) for key in rest)
+        return known and bool(other.segments)
 
     @property
     def rows(self) -> int:
@@ -91,11 +162,22 @@ class Part:
 class Lake:
     """The lake of one data folder: which parts there are, and what their footers say."""
 
-    def __init__(self, data_dir: str | Path) -> None:
+    def __init__(
+        self, data_dir: str | Path, readers_s_max: float = 60.0, wait: Wait = time.sleep
+    ) -> None:
+        """`readers_s_max`: so long a change of names waits for readers, see compactor.lake.lock."""
         self.folder = Path(data_dir) / "lake"
         self.events = self.folder / "events"
         self.staging = self.folder / "staging"  # what is being written; no glob for events sees it
+        self.turn = Lock(self.folder / "compactor.lock")
+        self.readers = Lock(self.folder / "lock")
+        self._readers_s_max = readers_s_max
+        self._wait = wait
         self._footers: dict[date, dict[Part, Footer]] = {}  # a part's footer never changes
+
+    def without_readers(self) -> AbstractContextManager[None]:
+        """While nobody shares the lake's lock. Raises Busy when one shares it for too long."""
+        return self.readers.held(self._wait, self._readers_s_max)
 
     def path(self, part: Part) -> Path:
         return self.events / part.path
@@ -112,11 +194,19 @@ class Lake:
         return sorted(day for day in days if day)
 
     def parts(self, day: date) -> list[Part]:
-        """The parts of a date, oldest first, without those that another one supersedes."""
+        """The parts of a date, oldest first, without those that another one supersedes.
+
+        Raises UnreadablePart.
+        """
         parts = self.files(day)
         self._forget(day, parts)
-        superseded = {name for part in parts for name in self.footer(part).supersedes}
-        return [part for part in parts if part.name not in superseded]
+        gone = superseded({part.name: self.footer(part) for part in parts})
+        return [part for part in parts if part.name not in gone]
+
+    def superseded(self, day: date) -> list[Part]:
+        """Files that a copy of an older lake brought back, and whose rows a younger part has."""
+        parts = self.parts(day)
+        return [part for part in self.files(day) if part not in parts]
 
     def files(self, day: date) -> list[Part]:
         """All that is named like a part; no footer is read."""
@@ -125,6 +215,11 @@ class Lake:
         except FileNotFoundError:
             return []
         return sorted(part for name in names if (part := parse_part(day, name)))
+
+    def files_of(self, day: date) -> list[Path]:
+        """All that is in the folder of a date, parts or not."""
+        folder = self.date_folder(day)
+        return sorted(folder.iterdir()) if folder.is_dir() else []
 
     def rows(self, day: date) -> int:
         """How many rows the parts of a date hold."""
@@ -149,6 +244,20 @@ class Lake:
             known.pop(part, None)
 
 
+def superseded(footers: Mapping[str, Footer]) -> set[str]:
+    """Of the parts of a date, by name, those whose rows another one has.
+
+    It names them; or it was merged itself, is younger and has all of their segments, as when a copy
+    of the lake lacks the part between the two.
+    """
+    gone = {name for footer in footers.values() for name in footer.supersedes} & footers.keys()
+    merged = [(name, footer) for name, footer in footers.items() if footer.supersedes]
+    for younger, footer in merged:
+        older = [name for name in footers if name < younger and name not in gone]
+        gone |= {name for name in older if footer.covers(footers[name])}
+    return gone
+
+
 def parse_folder(name: str) -> date | None:
     """The date of a folder of parts; None for what is not one, date=2025-02-30 say."""
     match = _FOLDER.fullmatch(name)
@@ -164,11 +273,27 @@ def parse_part(day: date, name: str) -> Part | None:
 
 
 def read_footer(path: Path) -> Footer:
-    """Raises FileNotFoundError; ValueError if it is not a part."""
-    metadata = pq.read_metadata(path).metadata or {}
-    if FOOTER_KEY not in metadata:
-        raise ValueError(f"{path} has no {FOOTER_KEY.decode()!r} in its footer")
-    return msgspec.json.decode(metadata[FOOTER_KEY], type=Footer)
+    """Raises FileNotFoundError, or another OSError of the disk; UnreadablePart."""
+    with naming(path):
+        metadata = pq.read_metadata(path).metadata or {}
+        if FOOTER_KEY not in metadata:
+            raise ValueError(f"it has no {FOOTER_KEY.decode()!r} in its footer")
+        return msgspec.json.decode(metadata[FOOTER_KEY], type=Footer)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """What is wrong with a file, and not with the disk, is raised as UnreadablePart."""
+    try:
+        yield
+    except UnreadablePart:
+        raise
+    except OSError as error:
+        if error.errno not in (None, errno.EISDIR):  # None: Arrow, on a torn footer or page
+            raise
+        raise UnreadablePart(path, error) from error
+    except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise UnreadablePart(path, error) from error
 
 
 class PartNames:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from compactor.lake.columns import READ, SCHEMA, completed
+from compactor.lake.format import naming
 from compactor.lake.writer import (
     CODED,
     ROW_GROUP_ROWS,
@@ -29,7 +30,10 @@ class PartReader:
     """The rows of one part, in their order. A context manager."""
 
     def __init__(self, path: Path) -> None:
-        self._file = _open(path)
+        """Raises UnreadablePart, and so does every read of it."""
+        self._path = path
+        with naming(path):
+            self._file = _open(path)
         self.num_rows: int = self._file.metadata.num_rows
         self.columns: list[str] = self._file.schema.names
         self._batches = self.batches()
@@ -45,13 +49,19 @@ class PartReader:
         self, columns: Sequence[str] = SCHEMA.names, site_id: str | None = None
     ) -> Iterator[pa.Table]:
         """All rows; with a site, only row groups that may have rows of it."""
-        for batch in self._file.iter_batches(
+        batches = self._file.iter_batches(
             BATCH_ROWS,
             [n for n in range(self._file.num_row_groups) if self._may_have(n, site_id)],
             columns=[name for name in columns if name in self.columns],
             use_threads=False,
-        ):
-            yield completed(batch, pa.schema(READ.field(name) for name in columns))
+        )
+        schema = pa.schema(READ.field(name) for name in columns)
+        while True:
+            with naming(self._path):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield completed(batch, schema)
 
     def _may_have(self, group: int, site_id: str | None) -> bool:
         column = self._file.metadata.row_group(group).column(self.columns.index("site_id"))
@@ -116,7 +126,7 @@ def _gather(readers: Sequence[PartReader], owners: pa.Array) -> pa.Table:
 
 def sample_of(path: Path) -> pa.Table:
     """Some neighbouring rows of a part."""
-    with _open(path) as file:
+    with naming(path), _open(path) as file:
         groups = file.metadata.num_row_groups
         if not groups:
             return READ.empty_table()

@@ -37,8 +37,11 @@ def exchange(
 ) -> None:
     """Give a date a new folder, in one step: with `new` parts for `old` ones, else as it was.
 
-    A crash leaves the old folder or the new one, never a mixture. Raises CannotExchange.
+    A crash leaves the old folder or the new one, never a mixture. Raises CannotExchange, and Busy
+    when a reader shares the lake's lock for too long: most likely before anything is written.
     """
+    with lake.without_readers():
+        pass
     folder = lake.staging / lake.date_folder(day).name
     gone = {part.name for part in old}
     disk.make_folder(folder)
@@ -49,17 +52,19 @@ def exchange(
         disk.write_file(folder / part.name, fill)
         disk.sync_file(folder / part.name)
     disk.sync_folder(folder)
-    disk.exchange(folder, lake.date_folder(day))
+    with lake.without_readers():
+        disk.exchange(folder, lake.date_folder(day))
     sweep(lake, disk)  # `folder` is the old one now
 
 
-def replace(target: Path, fill: Fill, disk: Disk) -> None:
+def replace(staging: Path, target: Path, fill: Fill, disk: Disk) -> None:
     """Write a file that is not a part, in place of an older one of that name if there is one."""
-    staged = target.with_name(target.name + STAGED)
+    staged = staging / (target.name + STAGED)
     disk.write_file(staged, fill)
     disk.sync_file(staged)
     disk.rename(staged, target)
     disk.sync_folder(target.parent)
+    disk.sync_folder(staging)
 
 
 def prepare(lake: Lake, disk: Disk) -> None:

@@ -1,65 +1,128 @@
-"""What gets no row in the lake is kept here, counted in a part's footer, and never deleted by us.
+"""What gets no row in the lake is kept here, and counted in a part's footer.
 
-data/quarantine/ := ("date=" YYYY-MM-DD "/" segment_id ".jsonl")*   lines set aside by a pass
+data/quarantine/ := ("date=" YYYY-MM-DD "/" segment_id ".jsonl.zst")*  lines set aside by a pass
                     segment_id "-tail.jsonl"*                        torn tails, cut off at recovery
 content          := one JSON object a line: segment, line (from 1; 0 for a tail), reason, and
                     the bytes as `text`, or as `base64` when they are not UTF-8,
                     or `erased`: true when they were erased on request
+
+A date's files move out with the date (retention), and lose bytes on request (erasure). Above a
+limit repeated events are counted and no longer kept, see Footer.not_kept; damaged lines always are.
+Earlier releases did not compress: their files end in .jsonl, and are read alike.
 """
 
 import base64
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
+import pyarrow as pa
 
 from compactor.lake.disk import Disk
+from compactor.lake.format import Run, parse_folder
 from compactor.lake.publish import make_folder, replace
 from compactor.segments.reader import SetAside
 from ingest.segment import SegmentName
+
+BYTES_MAX = 1024**3
+ZSTD = ".zst"
+BLOCK_BYTES = 512  # of stat(2)
 
 
 class Quarantine:
     """Writing the same lines of the same segment again changes nothing, so a crash does no harm."""
 
-    def __init__(self, data_dir: str | Path, disk: Disk | None = None) -> None:
+    def __init__(
+        self, data_dir: str | Path, disk: Disk | None = None, bytes_max: int = BYTES_MAX
+    ) -> None:
         self.folder = Path(data_dir) / "quarantine"
+        self._staging = Path(data_dir) / "lake" / "staging"
         self._disk = disk or Disk()
+        self._bytes_max = bytes_max
+        self._bytes: int | None = None  # on the disk, once it was counted
 
-    def keep(self, day: date, segment: SegmentName, lines: Sequence[SetAside]) -> None:
-        """These lines of a segment, and no others: a pass that is repeated may differ."""
-        path = self.path(day, segment.id)
-        if lines:
-            make_folder(self.folder, self._disk)
-            make_folder(path.parent, self._disk)
-            self._write(path, segment, lines)
-        elif path.exists():
-            self._disk.unlink(path)
-            self._disk.sync_folder(path.parent)
+    def has_room(self) -> bool:
+        """May repeated events be kept, too?"""
+        if self._bytes is None:
+            self._bytes = sum(_bytes_on_disk(path) for path in self.files())
+        return self._bytes < self._bytes_max
 
-    def path(self, day: date, segment_id: str) -> Path:
-        return self.folder / f"date={day.isoformat()}" / f"{segment_id}.jsonl"
+    def count_again(self) -> None:
+        """What others moved out, or erased, makes room."""
+        self._bytes = None
+
+    def keep(self, day: date, lines_of: Iterable[tuple[SegmentName, Sequence[SetAside]]]) -> None:
+        """These lines of these segments, and no others: a pass that is repeated may differ."""
+        folder = self.date_folder(day)
+        present = _names(folder)
+        made = False
+        for segment, lines in lines_of:
+            path = folder / f"{segment.id}.jsonl{ZSTD}"
+            older = present & {path.name, path.stem}
+            if lines and not made:
+                made = True
+                make_folder(self.folder, self._disk)
+                make_folder(folder, self._disk)
+            if lines:
+                self._write(path, [_encode(_record(segment, line)) for line in lines])
+                older.discard(path.name)
+                if self._bytes is not None:
+                    self._bytes += _bytes_on_disk(path)
+            self._remove(older, folder)
+
+    def _remove(self, names: set[str], folder: Path) -> None:
+        for name in names:
+            self._disk.unlink(folder / name)
+        if names:
+            self._disk.sync_folder(folder)
+
+    def date_folder(self, day: date) -> Path:
+        return self.folder / f"date={day.isoformat()}"
 
     def keep_tail(self, segment: SegmentName, tail: bytes) -> None:
         make_folder(self.folder, self._disk)
         torn = SetAside(0, "torn: its writer died in the middle of a write", tail)
-        self._write(self.folder / f"{segment.id}-tail.jsonl", segment, [torn])
+        self._write(self.folder / f"{segment.id}-tail.jsonl", [_encode(_record(segment, torn))])
 
-    def _write(self, path: Path, segment: SegmentName, lines: Sequence[SetAside]) -> None:
+    def _write(self, path: Path, records: Sequence[bytes]) -> None:
         def fill(file: BinaryIO) -> None:
-            for line in lines:
-                file.write(orjson.dumps(_record(segment, line), option=orjson.OPT_APPEND_NEWLINE))
+            content = b"".join(records)
+            file.write(pa.compress(content, "zstd", asbytes=True) if _is_zstd(path) else content)
 
-        replace(path, fill, self._disk)
+        replace(self._staging, path, fill, self._disk)
+
+    def dates(self) -> set[date]:
+        """Of which there is anything."""
+        days = {parse_folder(name) for name in _names(self.folder)}
+        return {day for day in days if day} | {day for day, _ in self._tails()}
 
     def files(self) -> list[Path]:
-        return sorted(self.folder.rglob("*.jsonl"))
+        return sorted(self.folder.rglob("*.jsonl*"))
+
+    def of_date(self, day: date) -> list[Path]:
+        """All that is kept of a date: a tail belongs to the date on which it was opened."""
+        own = [self.date_folder(day) / name for name in sorted(_names(self.date_folder(day)))]
+        return own + [path for opened_on, path in self._tails() if opened_on == day]
+
+    def _tails(self) -> Iterator[tuple[date, Path]]:
+        for name in _names(self.folder):
+            segment = SegmentName.parse(name.removesuffix("-tail.jsonl") + ".open")
+            if segment and name.endswith("-tail.jsonl"):
+                yield segment.opened_on, self.folder / name
+
+    def kept_of(self, day: date, key: str) -> int:
+        """How many lines are kept at a date of a segment, or of a run of them."""
+        run = Run.of(key)
+        paths = [self.date_folder(day) / name for name in _names(self.date_folder(day))]
+        return sum(len(records_in(path)) for path in paths if Run.of(path.name[:29]) in run)
 
     def erase(self, path: Path, mentions: Callable[[bytes], bool]) -> int:
         """Drop the bytes of the lines that `mentions` is true for, not their being counted."""
-        records = [orjson.loads(record) for record in path.read_bytes().splitlines()]
+        records = [orjson.loads(record) for record in records_in(path)]
         hit = [record for record in records if mentions(_bytes_of(record))]
         for record in hit:
             record.pop("text", None)
@@ -67,14 +130,40 @@ class Quarantine:
             record["reason"] = "erased on request"
             record["erased"] = True
         if hit:
-            lines = [orjson.dumps(each, option=orjson.OPT_APPEND_NEWLINE) for each in records]
-            replace(path, lambda file: file.writelines(lines), self._disk)
+            self._write(path, [_encode(record) for record in records])
         return len(hit)
 
 
 def lines_in(path: Path) -> Iterator[bytes]:
     """What is kept of the lines in a file of quarantine."""
-    return (_bytes_of(orjson.loads(record)) for record in path.read_bytes().splitlines())
+    return (_bytes_of(orjson.loads(record)) for record in records_in(path))
+
+
+def records_in(path: Path) -> list[bytes]:
+    content = path.read_bytes()
+    if _is_zstd(path):
+        with pa.CompressedInputStream(pa.BufferReader(content), "zstd") as stream:
+            content = stream.read()
+    return content.splitlines()
+
+
+def _is_zstd(path: Path) -> bool:
+    return path.suffix == ZSTD
+
+
+def _encode(record: dict[str, Any]) -> bytes:
+    return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _names(folder: Path) -> set[str]:
+    with suppress(FileNotFoundError):
+        return set(os.listdir(folder))
+    return set()
+
+
+def _bytes_on_disk(path: Path) -> int:
+    """A short file takes a whole block."""
+    return path.stat().st_blocks * BLOCK_BYTES
 
 
 def _bytes_of(record: dict[str, Any]) -> bytes:
@@ -83,8 +172,8 @@ def _bytes_of(record: dict[str, Any]) -> bytes:
     return str(record.get("text", "")).encode()
 
 
-def _record(segment: SegmentName, line: SetAside) -> dict[str, object]:
-    record = {"segment": segment.id, "line": line.line, "reason": line.reason}
+def _record(segment: SegmentName, line: SetAside) -> dict[str, Any]:
+    record: dict[str, Any] = {"segment": segment.id, "line": line.line, "reason": line.reason}
     try:
         return {**record, "text": line.bytes.decode()}
     except UnicodeDecodeError:

@@ -56,10 +56,21 @@ class _Suspicious(Exception):
     """Not wholly made of lines as ingest writes them."""
 
 
-def connect() -> duckdb.DuckDBPyConnection:
-    """What the compactor parses and joins with: one core and little memory are left to it."""
+TEMP_BYTES_MAX = 8 * 1024**3
+
+
+def connect(
+    temp: Path | None = None, temp_bytes_max: int = TEMP_BYTES_MAX
+) -> duckdb.DuckDBPyConnection:
+    """What the compactor parses and joins with: one core and little memory are left to it.
+
+    `temp`: a folder of our own for what does not fit into that memory; without one nothing spills.
+    """
     database = duckdb.connect(":memory:", config={"threads": 1, "memory_limit": "512MiB"})
     database.execute("SET TimeZone = 'UTC'")  # otherwise the columns carry the machine's zone
+    database.execute("SET temp_directory = $temp", {"temp": str(temp or "")})
+    if temp:
+        database.execute(f"SET max_temp_directory_size = '{temp_bytes_max} bytes'")
     return database
 
 

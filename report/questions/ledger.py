@@ -41,7 +41,8 @@ class Foreign(Struct, frozen=True):
 class Ledger(Struct, frozen=True, kw_only=True):
     """accepted = lake + spool + duplicates + quarantined + erased; quarantined have no site.
 
-    `left_out`: files below data/lake/events that are not parts, and are in no answer.
+    `left_out`: files among the lake's that cannot be read. What is in them is not counted, and
+    segments with rows of their dates stay in the spool.
     """
 
     accepted: Count

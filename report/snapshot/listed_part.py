@@ -29,8 +29,8 @@ class ListedPart:
             footer.version,
             total(footer.segments.values()),
             footer.erased,
-            min(footer.segments, default=""),
-            max(footer.segments, default=""),
+            footer.first_segment,
+            footer.last_segment,
             bool(footer.supersedes),
             frozenset(footer.supersedes).intersection(beside),
         )

@@ -56,7 +56,7 @@ class NamedSegments:
         if not known.segments.issuperset(within):
             footer = read_footer(lake.path(part.part))
             asked = frozenset(within)
-            known = self._asked[part] = Asked(asked, asked & footer.segments.keys())
+            known = self._asked[part] = Asked(asked, frozenset(footer.named(asked)))
         return known.named.intersection(within)
 
     def forget(self, numbers: int) -> None:

@@ -3,8 +3,9 @@
     window        renameat2(2) alone: in that time a listing is of the old folder or the new one
     consolidate   all of it, per date: read, merge, write, sync, exchange, remove
 
-A plain glob that listed a date's folder before its exchange, and opens its files after it, gets
-an error for the missing file, once; it never gets wrong rows. Run it on the disk that matters.
+A plain glob that listed a date's folder before its exchange, and looks at its files after it, gets
+an error for a missing file, or misses the date. One under the shared lock does not: the exchange
+waits for it, which is in `consolidate` and not in `window`. Run it on the disk that matters.
 """
 
 import argparse

@@ -1,6 +1,9 @@
 """A data folder for tests: segments put into it, passes run over it, rows read back from it."""
 
+import fcntl
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import duckdb
 from compactor.lake.disk import Disk
 from compactor.lake.format import Lake, PartNames
 from compactor.scheduler import Passes
+from compactor.segments.quarantine import Quarantine, records_in
 from compactor.settings import Settings
 
 
@@ -38,14 +42,24 @@ class Folder:
     def turn(self, disk: Disk | None = None) -> None:
         self.passes(disk).turn(everything=True)
 
-    def rows(self, columns: str = "path", where: str = "true") -> list[tuple]:
+    def rows(
+        self, columns: str = "path", where: str = "true", folder: Path | None = None
+    ) -> list[tuple]:
         """As any DuckDB reads them."""
-        if not list(self.lake.events.rglob("*.parquet")):
+        folder = folder or self.lake.events
+        if not list(folder.rglob("*.parquet")):
             return []
-        glob = f"{self.lake.events}/**/*.parquet"
+        glob = f"{folder}/**/*.parquet"
         sql = f"SELECT {columns} FROM read_parquet('{glob}') WHERE {where} ORDER BY ALL"
-        with duckdb.connect() as database:
+        with self.shared(), duckdb.connect() as database:
             return database.sql(sql).fetchall()
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """As `flock --shared data/lake/lock` holds it."""
+        with (self.lake.folder / "lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            yield
 
     def parts(self) -> list[str]:
         return sorted(
@@ -53,7 +67,9 @@ class Folder:
         )
 
     def set_aside(self) -> str:
-        return "".join(path.read_text() for path in sorted(self.path.glob("quarantine/**/*.jsonl")))
+        return b"".join(
+            record + b"\n" for path in Quarantine(self.path).files() for record in records_in(path)
+        ).decode()
 
 
 def line(

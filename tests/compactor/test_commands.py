@@ -13,11 +13,11 @@ from tests.compactor.folder import Folder, line
 from tests.processes import DUCKDB, PROJECT, clean_environment, duckdb_cli, running, wait_for
 
 
-def compactor(folder, *arguments, status=0, **settings):
+def compactor(folder, *arguments, status=0, cwd=PROJECT, **settings):
     environment = clean_environment() | {"DATA_DIR": str(folder.path)} | settings
     done = subprocess.run(
         [sys.executable, "-m", "compactor", *arguments],
-        cwd=PROJECT,
+        cwd=cwd,
         env=environment,
         capture_output=True,
         text=True,
@@ -106,9 +106,9 @@ def test_verify_finds_what_is_missing_in_quarantine(folder):
 def test_expire_moves_whole_dates_out_and_says_so_before(folder):
     days = {"COMPACTOR_RETENTION_DAYS": "1"}
     before = folder.parts()
-    assert "would move 2026-11-20: 1 rows" in compactor(folder, "expire", "--dry-run", **days)
+    assert "would move 2026-11-20" in compactor(folder, "expire", "--dry-run", **days)
     assert folder.parts() == before
-    compactor(folder, "expire", **days)
+    compactor(folder, "expire", "--force", **days)
     assert not any("2026-11-20" in part for part in folder.parts())
     assert list((folder.path / "expired" / "date=2026-11-20").glob("*.parquet"))
     assert "0 findings" in compactor(folder, "verify")

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import duckdb
 
 from compactor.scheduler import Passes
+from compactor.segments.quarantine import Quarantine, records_in
 from compactor.settings import Settings
 from ingest.event import Receipt, to_line
 from ingest.segment import SegmentName
@@ -56,10 +57,10 @@ def test_a_kill_at_any_step_leaves_every_event_in_the_lake_once(tmp_path):
         assert sorted(users_in_lake(data_dir)) == ["a0", "a1", "a2", "b0", "b1", "c"], kills
         assert list((data_dir / "spool").iterdir()) == []
         assert list((data_dir / "lake" / "staging").iterdir()) == []
-        quarantined = sorted((data_dir / "quarantine").rglob("*.jsonl"))
-        assert [json.loads(path.read_text())["reason"].split(":")[0] for path in quarantined] == [
-            "torn",
+        quarantined = [records_in(path) for path in Quarantine(data_dir).files()]
+        assert sorted(json.loads(record)["reason"].split(":")[0] for (record,) in quarantined) == [
             "duplicate",
+            "torn",
         ]
         shutil.rmtree(data_dir)
         if died.returncode == 0:

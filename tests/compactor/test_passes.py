@@ -190,14 +190,16 @@ def test_ten_years_in_one_import_need_no_more_open_files_than_a_day(folder):
 
 def test_a_closed_date_becomes_one_part_and_a_trickle_does_not_rewrite_it(tmp_path):
     folder = Folder(tmp_path, now="2026-11-22T23:00:00")
+    segments = []
     for hour in range(5):
-        folder.segment(*(line(f"/{hour}.{n}", at=f"2026-11-22T0{hour}:00:00Z") for n in range(20)))
+        lines = (line(f"/{hour}.{n}", at=f"2026-11-22T0{hour}:00:00Z") for n in range(20))
+        segments.append(folder.segment(*lines))
         folder.turn()
     assert len(folder.parts()) == 5
     folder.now = "2026-11-23T04:00:00"
     folder.turn()
     (one,) = folder.parts()
-    folder.segment(line("/late"))
+    segments.append(folder.segment(line("/late")))
     folder.turn()
     assert len(folder.parts()) == 2 and one in folder.parts()
     folder.now = "2026-11-24T05:00:00"
@@ -205,12 +207,13 @@ def test_a_closed_date_becomes_one_part_and_a_trickle_does_not_rewrite_it(tmp_pa
     assert len(folder.parts()) == 1
     assert len(folder.rows()) == 101
     (part,) = folder.lake.parts(folder.lake.dates()[0])
-    assert len(folder.lake.footer(part).segments) == 6
+    ids = {path.stem for path in segments}
+    assert folder.lake.footer(part).named(ids) == ids and len(ids) == 6
 
 
 class NoExchange(Disk):
     def exchange(self, one, other):
-        raise CannotExchange("as on NFS")
+        raise CannotExchange(other)  # as on NFS
 
 
 def test_without_an_atomic_exchange_a_date_keeps_its_parts(tmp_path):

@@ -10,7 +10,7 @@ from compactor.segments.reader import connect
 from tests.compactor.simulation.explore import Explorer, memory_folder
 from tests.compactor.simulation.mutants import DECISIONS, kill, without
 
-STATES_MIN = 20_000
+STATES_MIN = 15_000
 EVERY = 10  # of the moments of a life, this suite goes on from one in so many
 
 MUTANTS = [

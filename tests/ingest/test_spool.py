@@ -133,3 +133,29 @@ def test_whichever_call_fails_acknowledged_events_are_kept_and_service_returns(
     assert failed == {"create", "write", "sync", "sync_folder", "rename", "unlink"}
     assert n > 40  # a call that goes round the seam would go untested
     assert outcomes == dict.fromkeys(range(EVENTS))
+
+
+class Recording(Disk):
+    def __init__(self):
+        self.calls = []
+
+    def sync_folder(self, folder):
+        super().sync_folder(folder)
+        self.calls.append(folder)
+
+    def create(self, path):
+        self.calls.append("create")
+        return super().create(path)
+
+
+async def open_and_close(data_dir, disk):
+    spool = Spool(Settings(data_dir=str(data_dir)), Metrics(), disk=disk)
+    spool.open()
+    await spool.close()
+
+
+def test_the_spools_own_name_lasts_before_anything_is_put_into_it(tmp_path):
+    for _ in range(2):  # its maker may have died before the sync
+        disk = Recording()
+        asyncio.run(open_and_close(tmp_path, disk))
+        assert disk.calls[0] == tmp_path

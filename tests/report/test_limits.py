@@ -141,8 +141,8 @@ def test_exports_have_places_of_their_own_and_give_them_back(large):
 
 def test_an_export_that_breaks_off_cannot_be_taken_for_whole(large, tmp_path):
     folder = Folder(tmp_path)
-    for n in (2, 1):  # two dates; the second one's part is damaged
-        folder.holds(*(event(NOW.replace(day=n), path=f"/{i}") for i in range(30_000)))
+    for n in (2, 1):  # two dates, more rows than are kept in memory; the second's part is damaged
+        folder.holds(*(event(NOW.replace(day=n), path=f"/{i}") for i in range(60_000)))
     [part] = (folder.path / "lake/events/date=2025-11-02").iterdir()
     content = bytearray(part.read_bytes())
     start, end = len(content) // 4, len(content) // 2  # not the column of sites

@@ -123,7 +123,7 @@ def test_a_part_that_comes_back_beside_the_one_that_supersedes_it_is_left_out(fo
 def merge(lake):
     """What the compactor does with a closed date."""
     day = NOW.date()
-    consolidate(lake, day, [lake.parts(day)], PartNames(), Disk(), lambda: None)
+    consolidate(lake, day, [lake.parts(day)], [], PartNames(), Disk(), lambda: None)
 
 
 def test_a_site_without_rows_is_not_remembered(folder, remembering):

@@ -61,6 +61,9 @@ class NoSync(Disk):
 
     sync_folder = sync_file
 
+    def can_exchange(self, folder):
+        return True
+
 
 for _name in (
     "write_file",
@@ -204,7 +207,7 @@ def read(root: Path) -> State:
     return {
         str(path.relative_to(root)): None if path.is_dir() else path.read_bytes()
         for path in root.rglob("*")
-        if path.name != "lock"
+        if not path.name.endswith("lock")
     }
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -38,12 +39,14 @@ def inspect(state: State) -> Findings:
         if content is None:
             if path.startswith("lake/staging/"):
                 findings.problems.append(f"left behind: {path}")
+        elif path.endswith("-tail.jsonl"):
+            pass
+        elif path.startswith("quarantine/") or "/quarantine/" in path:
+            findings.found(markers_in(decompressed(content)), "quarantine")
         elif path.startswith(("lake/events/", "expired/")):
             _take_part(findings, path, content, named, keys)
         elif path.startswith("spool/"):
             findings.found(markers_in(content), path)
-        elif path.startswith("quarantine/") and not path.endswith("-tail.jsonl"):
-            findings.found(markers_in(content), "quarantine")
         elif path.endswith(".staged"):
             findings.problems.append(f"left behind: {path}")
     findings.problems += [f"{key} is stored twice" for key, count in keys.items() if count > 1]
@@ -85,6 +88,11 @@ def read_part(content: bytes) -> tuple[list[str], list[tuple[str, str]], Footer]
     return [row["path"] for row in rows], keys, footer
 
 
+def decompressed(content: bytes) -> bytes:
+    with pa.CompressedInputStream(pa.BufferReader(content), "zstd") as stream:
+        return stream.read()
+
+
 def markers_in(content: bytes) -> list[str]:
     return [marker.decode() for marker in MARKER.findall(content)]
 
@@ -106,15 +114,35 @@ def compare(findings: Findings, expects: Expectation, power_cut: bool) -> list[s
             problems.append(f"damaged line {marker} is in {places}")
         if any(place.startswith("spool") for place in places):
             problems.append(f"line {marker} was not compacted")
-    for segment, markers in segments.items():
-        if surely >= set(markers) and findings.lines_of[segment] != len(markers):
-            problems.append(f"{findings.lines_of[segment]} of {len(markers)} lines of {segment}")
+    for group, told in counted_together(segments.keys(), findings.lines_of):
+        markers = [marker for segment in group for marker in segments[segment]]
+        if surely >= set(markers) and told != len(markers):
+            problems.append(f"{told} of {len(markers)} lines of {', '.join(group)}")
     problems += [
         f"{name} has other bytes than before"
         for name, content in findings.parts.items()
         if expects.parts.get(name, content) != content
     ]
     return problems
+
+
+def counted_together(
+    segments: Iterable[str], lines_of: Mapping[str, int]
+) -> Iterator[tuple[list[str], int]]:
+    """Segments of which some footer tells a sum, and the sum of what footers tell of them."""
+    groups = {segment: ([segment], [segment]) for segment in segments}
+    for key in lines_of:
+        first, _, last = key.partition("..")
+        inside = [s for s in groups if s[14:22] == first[14:22] and first[23:] <= s[23:] <= last]
+        if not inside:
+            continue
+        joined: tuple[list[str], list[str]] = ([], [key])
+        for group in {id(groups[segment]): groups[segment] for segment in inside}.values():
+            joined[0].extend(group[0])
+            joined[1].extend(group[1])
+        groups |= dict.fromkeys(joined[0], joined)
+    for members, keys in {id(group): group for group in groups.values()}.values():
+        yield members, sum(lines_of[key] for key in set(keys))
 
 
 def visible(state: State, expects: Expectation) -> list[str]:

@@ -12,7 +12,6 @@ from pathlib import Path
 import duckdb
 
 from compactor.jobs.erase import Subject, erase_date, erase_from_quarantine
-from compactor.jobs.expire import is_expired
 from compactor.lake.disk import Disk
 from compactor.lake.format import PartNames
 from compactor.scheduler import Passes
@@ -22,7 +21,7 @@ from tests.compactor.simulation.model import State
 
 ERASED_USER = "eve"
 RETENTION_DAYS = 3
-START: State = {"spool": None}
+START: State = {}
 
 
 def at(text: str) -> float:
@@ -58,6 +57,7 @@ class Life:
 
     def live(self) -> None:
         """From the first event to the last file's leaving."""
+        self.open_spool()
         self.clock("2026-11-20 10:00")
         one = self.segment(
             [
@@ -92,7 +92,14 @@ class Life:
         )
         self.erase()
         self.clock("2026-11-25 00:00")
-        self.close(self.segment([self.event("2026-11-20T23:40:00Z")]))
+        self.close(
+            self.segment(
+                [
+                    self.event("2026-11-20T23:40:00Z"),
+                    self.event("2026-11-23T12:00:00Z"),  # or all dates would go, which is doubted
+                ]
+            )
+        )
         self.turn()  # moves dates out
         self.turn()
 
@@ -136,12 +143,18 @@ class Life:
     def expire(self) -> None:
         """As `python -m compactor expire` does it: nothing is compacted before."""
         passes = self.passes(process="dddddddd")
-        today = datetime.fromtimestamp(self.expects.now, UTC).date()
-        passes.expire(
-            [day for day in passes.lake.dates() if is_expired(day, today, RETENTION_DAYS)]
-        )
+        for day in passes.due():
+            passes.expire(day)
 
     # What ingest does
+
+    def open_spool(self) -> None:
+        """At its start, see ingest.spool."""
+        (self.root / "spool").mkdir()
+        self.disk.files.make_folder("spool")
+        self.disk.note("ingest: make folder")
+        self.disk.files.sync("")
+        self.disk.note("ingest: sync data folder")
 
     def segment(self, lines: list[bytes]) -> Path:
         name = f"{int(self.expects.now * 1000):013d}-eeeeeeee-{self._markers:06d}.open"

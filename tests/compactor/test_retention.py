@@ -1,0 +1,105 @@
+"""Retention: what moves out, what a wrong clock may do, and how it is undone."""
+
+import pytest
+
+from tests.compactor.folder import Folder, line
+from tests.compactor.test_commands import compactor
+
+DAYS = [f"2026-11-{day}" for day in range(10, 20)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = Folder(tmp_path, retention_days=30)
+    for day in DAYS:
+        folder.now = f"{day}T12:00:00"
+        folder.segment(
+            line(f"/{day}", at=f"{day}T11:00:00Z", id="1"),
+            line("/again", at=f"{day}T11:00:00Z", id="1", user="eve"),
+        )
+        folder.turn()
+    return folder
+
+
+def dates(folder):
+    return [str(day) for day in folder.lake.dates()]
+
+
+def expired(folder):
+    return sorted(path.name[5:] for path in folder.path.glob("expired/date=*"))
+
+
+@pytest.mark.parametrize(
+    "events_meanwhile", [False, True], ids=["nothing arrived", "events arrived by that clock"]
+)
+def test_a_clock_that_is_ahead_for_one_turn_moves_nothing_out(folder, caplog, events_meanwhile):
+    folder.now = "2028-11-20T12:00:00"
+    if events_meanwhile:
+        folder.segment(line("/then", at="2028-11-20T11:00:00Z"))
+    passes = folder.passes()
+    passes.turn(everything=True)
+    passes.turn(everything=True)
+    assert dates(folder)[:10] == DAYS
+    assert expired(folder) == []
+    (told,) = [message for message in caplog.messages if "no date is moved out" in message]
+    assert "2028-11-20" in told
+
+
+def test_dates_that_are_past_their_retention_move_out_one_by_one(folder):
+    folder.now = "2026-12-11T12:00:00"
+    folder.segment(line("/today", at="2026-12-11T11:00:00Z"))
+    folder.turn()
+    assert expired(folder) == DAYS[:2]
+
+
+def test_what_moved_out_wrongly_comes_back(folder):
+    before, kept = folder.rows(), folder.set_aside()
+    passes = folder.passes()
+    for day in folder.lake.dates():
+        passes.expire(day)
+    folder.segment(line("/new", at="2026-11-19T20:00:00Z"))
+    folder.turn()
+    assert folder.rows() == [("/new",)]
+    assert folder.set_aside() == ""
+    told = compactor(folder, "expire", "--undo", COMPACTOR_RETENTION_DAYS="400")
+    assert "10 dates" in told
+    assert folder.rows() == sorted([*before, ("/new",)])
+    assert folder.set_aside() == kept
+    assert expired(folder) == []
+    assert "0 findings" in compactor(folder, "verify")
+
+
+def test_a_date_with_events_that_were_sent_again_does_not_come_back(folder):
+    (day, *_) = folder.lake.dates()
+    folder.passes().expire(day)
+    (part,) = (folder.path / "expired").rglob("*.parquet")
+    moved = part.rename(folder.path / part.name)  # archived elsewhere, so it is not known
+    folder.segment(line("/again", at=f"{day}T11:00:00Z", id="1"))
+    folder.turn()
+    moved.rename(part)
+    told = compactor(folder, "expire", "--undo", status=1)
+    assert f"{day} stays" in told
+    assert folder.rows("path", f"date = '{day}'") == [("/again",)]
+
+
+def test_importing_again_what_moved_out_adds_nothing(folder):
+    folder.now = "2026-12-25T12:00:00"
+    recent = [line("/recent", at=f"2026-12-{day}T11:00:00Z", id="1") for day in (22, 25)]
+    for _ in range(3):
+        folder.segment(*(line(f"/{d}", at=f"{d}T11:00:00Z", id="1") for d in DAYS), *recent)
+        folder.turn()
+        folder.turn()
+    assert expired(folder) == DAYS
+    assert len(folder.rows(folder=folder.path / "expired")) == len(DAYS)
+
+
+def test_quarantine_moves_out_with_its_date(folder):
+    folder.segment(line("/x"), b'{"site_id":"shop","user_id":"eve"\n')
+    folder.segment(line("/y"), b'{"torn', state="open")
+    folder.turn()
+    assert "eve" in folder.set_aside() and "torn" in folder.set_aside()
+    folder.now = "2027-01-10T12:00:00"
+    folder.segment(*(line(at=f"2027-01-{day}T11:00:00Z") for day in ("08", "10")))
+    folder.turn()
+    assert folder.set_aside() == ""
+    assert len(list(folder.path.glob("expired/*/quarantine/*"))) == 12
