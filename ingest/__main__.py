@@ -58,7 +58,7 @@ def serve(settings: Settings, listener: socket.socket, counters: Path) -> int:
         factory=True,
         workers=settings.workers,
         loop="uvloop",
-        http="ingest.fast_path:EventProtocol",
+        http="ingest.fast_path:EventConnection",
         ws="none",
         lifespan="on",
         log_config=LOGGING,

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -19,7 +19,9 @@ from ingest.batch import to_lines
 from ingest.dialects.native import Wishes, plain_targets, wishes_of
 from ingest.disk import Disk
 from ingest.event import BATCH_BYTES_MAX, EVENT_BYTES_MAX, Identify, Receipt, to_line
-from ingest.http.body import read_body
+from ingest.http import problem
+from ingest.http.body import decoded
+from ingest.http.connection import Refuse
 from ingest.http.limits import Limits
 from ingest.refusal import Refusal, Refused
 from ingest.responses import Answers
@@ -37,6 +39,8 @@ class State(TypedDict):
     metrics: Metrics
     answers: Answers
     limits: Limits
+    refuse: Refuse
+    body_bytes_max: dict[bytes | None, int]  # by path; None is any other
     spool: Spool
     visitors: Visitors
     plain_targets: dict[bytes, Wishes]  # of the events that ingest.fast_path answers itself
@@ -57,6 +61,7 @@ def create_app(
         metrics = Metrics(counters, spool_folder(settings.data_dir))
         spool = Spool(settings, metrics, disk=disk)
         spool.open()
+        answers = Answers(settings, metrics)
         limits = Limits(settings, metrics)
         visitors = Visitors(settings.data_dir, settings.trusted_proxies)
         sweeper = asyncio.create_task(visitors.sweep())
@@ -64,8 +69,10 @@ def create_app(
             yield {
                 "settings": settings,
                 "metrics": metrics,
-                "answers": Answers(settings, metrics),
+                "answers": answers,
                 "limits": limits,
+                "refuse": answers.refuse,
+                "body_bytes_max": {b"/event": EVENT_BYTES_MAX, None: BATCH_BYTES_MAX},
                 "spool": spool,
                 "visitors": visitors,
                 "plain_targets": plain_targets(settings),
@@ -85,9 +92,8 @@ def create_app(
             Route("/metrics", metrics),
         ],
         exception_handlers={
-            Refused: on_refused,
+            problem.Refused: on_refused,
             HTTPException: on_http_exception,
-            ClientDisconnect: on_disconnect,
         },
         lifespan=lifespan,
     )
@@ -180,14 +186,14 @@ async def keep(request: Request[State], lines: bytes, wishes: Wishes) -> None:
 
 async def body_of(request: Request[State], bytes_max: int) -> bytes:
     encoding = request.headers.get("content-encoding", "identity")
-    return await read_body(request.stream(), encoding, bytes_max, request.state["limits"])
+    return decoded(await request.body(), encoding, bytes_max)
 
 
 # Exceptions become answers here and nowhere else
 
 
 async def on_refused(request: Request[Any], error: Exception) -> Response:
-    assert isinstance(error, Refused)
+    assert isinstance(error, problem.Refused)
     response: Response = request.state["answers"].refuse(origin_of(request), error)
     return response
 
@@ -200,7 +206,3 @@ async def on_http_exception(request: Request[Any], error: Exception) -> Response
         return await on_refused(request, Refused(Refusal.METHOD_NOT_ALLOWED, detail, allow=allow))
     detail = "There is /event, /events, /tracker.js, /health, /ready, /metrics."
     return await on_refused(request, Refused(Refusal.NOT_FOUND, detail))
-
-
-async def on_disconnect(request: Request[Any], error: Exception) -> Response:
-    return Response(status_code=400)  # nobody is there to read it

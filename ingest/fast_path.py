@@ -1,10 +1,9 @@
 """The fast path: a plain `POST /event` is answered without a task, a scope or an ASGI message.
 
-llhttp parses every byte, as it does for uvicorn. When the head of a request is complete, it is
-either a plain event (see `_is_plain`), and the callbacks after it stay here, or it goes on to
-uvicorn, and so to the Starlette app. Answers leave in the order of their requests: an event that
-comes while the app is at work goes to the app as well; a request for the app that comes while
-events wait for the disk is queued behind them.
+When the head of a request is complete, it is either a plain event (see `_is_plain`), and what
+follows stays here, or it goes to the Starlette app as every other request does. Answers leave in
+the order of their requests: an event that comes while the app is at work goes to the app as well;
+a request for the app that comes while events wait for the disk is queued behind them.
 """
 
 import asyncio
@@ -16,13 +15,14 @@ from uvicorn.server import ServerState
 
 from ingest.dialects.native import Wishes
 from ingest.event import EVENT_BYTES_MAX, Identify, Receipt, to_line
-from ingest.http.connection import BODY, IDLE, GuardedProtocol
-from ingest.http.limits import HEADERS_MAX, PIPELINE_MAX
-from ingest.refusal import Refused
-from ingest.responses import encode
+from ingest.http.connection import BODY, IDLE, Connection
+from ingest.http.message import HEADERS_MAX, encode
+from ingest.http.problem import Refused
+from ingest.responses import Answers
 from ingest.spool import Spool
 from ingest.visitor import Visitors
 
+PIPELINE_MAX = 256  # events of one connection that wait for their answers
 UNUSUAL = frozenset((b"content-encoding", b"transfer-encoding", b"expect", b"upgrade"))
 
 
@@ -30,10 +30,9 @@ class Due:
     """An event's answer: asked for, and ready once the spool has called this."""
 
     __slots__ = ("answer", "connection", "keep_alive", "origin", "wishes")
-    response_complete = False  # what uvicorn asks of the request before
 
     def __init__(
-        self, connection: "EventProtocol", wishes: Wishes, keep_alive: bool, origin: str | None
+        self, connection: "EventConnection", wishes: Wishes, keep_alive: bool, origin: str | None
     ) -> None:
         self.connection = connection
         self.wishes = wishes
@@ -46,7 +45,7 @@ class Due:
         self.connection.deliver()
 
 
-class EventProtocol(GuardedProtocol):
+class EventConnection(Connection):
     """One connection."""
 
     def __init__(
@@ -58,6 +57,7 @@ class EventProtocol(GuardedProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         # Shared by all connections
+        self.answers: Answers = app_state["answers"]
         self.spool: Spool = app_state["spool"]
         self.visitors: Visitors = app_state["visitors"]
         self.plain_targets: dict[bytes, Wishes] = app_state["plain_targets"]
@@ -68,15 +68,13 @@ class EventProtocol(GuardedProtocol):
         # The event whose body is being received
         self.event: Due | None = None
         self.event_headers: dict[bytes, bytes] = {}
-        self.event_body = b""
-        self.held_bytes = 0  # of that body, while it is not complete
 
     @property
     def at_work(self) -> bool:
         return bool(self.due) or super().at_work
 
-    def may_read(self) -> bool:
-        return len(self.due) <= PIPELINE_MAX and super().may_read()
+    def may_parse(self) -> bool:
+        return len(self.due) <= PIPELINE_MAX and super().may_parse()
 
     # Parser callbacks
 
@@ -87,35 +85,23 @@ class EventProtocol(GuardedProtocol):
             return
         self.phase, self.waits_since = BODY, self.limits.now
         self.undigested_bytes = 0
+        self.body_limit = EVENT_BYTES_MAX
         origin = headers[b"origin"].decode("latin-1") if b"origin" in headers else None
         self.event = Due(self, wishes, self.parser.should_keep_alive(), origin)
         self.event_headers = headers
-        self.event_body = b""
-
-    def _hand_to_app(self) -> None:
-        if self.due:
-            # to uvicorn this is the request before, not answered yet, so the new one is queued
-            self.cycle = self.due[-1]  # type: ignore[assignment]
-        super()._hand_to_app()
 
     def _is_plain(self, headers: dict[bytes, bytes]) -> bool:
         return (
             len(headers) == len(self.headers) <= HEADERS_MAX  # and none comes twice
-            and self._is_head_short()
+            and self.is_head_short()
             and b"host" in headers
             and int(headers.get(b"content-length", EVENT_BYTES_MAX + 1)) <= EVENT_BYTES_MAX
             and headers.keys().isdisjoint(UNUSUAL)
             and self.parser.get_method() == b"POST"
             and self.parser.get_http_version() == "1.1"
-            and (self.cycle is None or self.cycle.response_complete)
+            and self.exchange is None
+            and not self.queue
         )
-
-    def on_body(self, body: bytes) -> None:
-        if self.event is None:
-            super().on_body(body)
-        else:
-            self.undigested_bytes = 0
-            self.event_body += body
 
     def on_message_complete(self) -> None:
         event = self.event
@@ -125,15 +111,16 @@ class EventProtocol(GuardedProtocol):
         self.phase, self.waits_since = IDLE, self.limits.now
         self.undigested_bytes = 0
         self.event = None
-        if self.held_bytes:
-            self._release_body()
+        if not event.keep_alive:
+            self.is_last = True
+        body, self.body = self.body, b""
         self.due.append(event)
         if len(self.due) > PIPELINE_MAX:
-            self.flow.pause_reading()
+            self.pause_reading()
         try:
             receipt = self.spool.receipt()
             identify = self._visitor(receipt) if event.wishes.visitor else None
-            line = to_line(self.event_body, receipt, identify)
+            line = to_line(bytes(body), receipt, identify)
             self.spool.append(line, event.wishes.synced, event)
         except Refused as refused:
             event(refused)
@@ -143,27 +130,6 @@ class EventProtocol(GuardedProtocol):
         forwarded_for = self.event_headers.get(b"x-forwarded-for", b"").decode("latin-1")
         user_agent = self.event_headers.get(b"user-agent", b"")
         return self.visitors.sender_of(peer, forwarded_for, user_agent, receipt)
-
-    # A body that comes in pieces
-
-    def hold_body(self) -> None:
-        if self.event is None:
-            return
-        grown = len(self.event_body) - self.held_bytes
-        try:
-            self.limits.hold(grown)
-            self.held_bytes += grown
-        except Refused as refused:
-            self.refuse(refused)
-
-    def _release_body(self) -> None:
-        self.limits.release(self.held_bytes)
-        self.held_bytes = 0
-
-    def _abandon_half_a_request(self) -> None:
-        self.event = None
-        self._release_body()
-        super()._abandon_half_a_request()
 
     # Answers
 
@@ -184,22 +150,27 @@ class EventProtocol(GuardedProtocol):
             if not due.popleft().keep_alive:
                 due.clear()
                 self.transport.close()
-        if not due and (self.pipeline or self.refused or self.flow.read_paused):
-            self.on_response_complete()  # as uvicorn goes on: what is queued, or reading
+        if not due and (self.queue or self.refused or self.unparsed or self.has_ended):
+            self.go_on()
+
+    def go_on(self) -> None:
+        if not self.due:
+            super().go_on()
+
+    # The end
+
+    def forget_incoming(self) -> None:
+        self.event = None
+        super().forget_incoming()
 
     def close_after_answers(self) -> None:
-        if self.due and not self.pipeline:
+        if self.due and not self.queue:
+            self.is_last = True
+            self.unparsed.clear()
             self.due[-1].keep_alive = False
         else:
             super().close_after_answers()
 
-    def shutdown(self) -> None:
-        if self.phase == IDLE and self.due:
-            self.due[-1].keep_alive = False
-        else:
-            super().shutdown()
-
     def connection_lost(self, exc: Exception | None) -> None:
         self.due.clear()
-        self._release_body()
         super().connection_lost(exc)

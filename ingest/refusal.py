@@ -5,6 +5,8 @@ from http import HTTPStatus
 
 import orjson
 
+from ingest.http import problem as http
+
 RETRY_AFTER_S = 1
 
 
@@ -23,6 +25,7 @@ class Refusal(StrEnum):
     HEADERS_TOO_LARGE = "headers_too_large"
     REQUEST_TIMEOUT = "request_timeout"
     OVERLOADED = "overloaded"
+    STOPPING = "stopping"
     SPOOL_UNAVAILABLE = "spool_unavailable"
 
 
@@ -39,9 +42,11 @@ STATUS = {
     Refusal.HEADERS_TOO_LARGE: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     Refusal.REQUEST_TIMEOUT: HTTPStatus.REQUEST_TIMEOUT,
     Refusal.OVERLOADED: HTTPStatus.SERVICE_UNAVAILABLE,
+    Refusal.STOPPING: HTTPStatus.SERVICE_UNAVAILABLE,
     Refusal.SPOOL_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 assert STATUS.keys() == set(Refusal), "a refusal without a status"
+assert set(Refusal) >= set(http.Code), "a refusal that only the server knows"
 
 _TITLE = {
     Refusal.MALFORMED_JSON: "The body is not JSON",
@@ -56,30 +61,30 @@ _TITLE = {
     Refusal.HEADERS_TOO_LARGE: "The headers are larger than their limit",
     Refusal.REQUEST_TIMEOUT: "The request did not arrive in time",
     Refusal.OVERLOADED: "Too much is waiting to be written",
+    Refusal.STOPPING: "The server is stopping",
     Refusal.SPOOL_UNAVAILABLE: "The spool does not take writes now",
 }
 assert _TITLE.keys() == set(Refusal), "a refusal without a title"
 
 
-class Refused(Exception):
+class Refused(http.Refused):
     """A request, or one event of a batch, is not accepted; `detail` is written for the sender."""
 
     def __init__(self, refusal: Refusal, detail: str, **headers: str) -> None:
-        super().__init__(detail)
+        super().__init__(refusal, detail, **headers)
         self.refusal = refusal
-        self.detail = detail
-        self.headers = headers  # of the answer, beside those that every refusal has
 
 
-def problem(refused: Refused, **more: object) -> bytes:
+def problem(refused: http.Refused, **more: object) -> bytes:
     """The body of an `application/problem+json` answer (RFC 9457); `more` are extension members."""
-    status = STATUS[refused.refusal]
+    refusal = Refusal(refused.code)
+    status = STATUS[refusal]
     return orjson.dumps(
         {
-            "title": _TITLE[refused.refusal],
+            "title": _TITLE[refusal],
             "status": int(status),
             "detail": refused.detail,
-            "code": refused.refusal,
+            "code": refusal,
             **more,
         }
     )

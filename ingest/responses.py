@@ -2,18 +2,16 @@
 
 import orjson
 from starlette.responses import Response
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from ingest.batch import Batch
+from ingest.http.message import Headers, encode
+from ingest.http.problem import Refused as HttpRefused
 from ingest.refusal import RETRY_AFTER_S, STATUS, Refusal, Refused, problem
 from ingest.settings import Settings
 from ingest.telemetry import Metrics
 
 ACCEPTED = b'{"status":"accepted"}'
 PREFLIGHT_S = 24 * 3600
-
-
-Headers = list[tuple[bytes, bytes]]
 
 
 class Answers:
@@ -62,13 +60,13 @@ class Answers:
         refused = Refused(Refusal.INVALID_EVENT, "No event of the batch is valid.")
         return self._problem(origin, refused, **counts, errors=batch.errors)
 
-    def refuse(self, origin: str | None, refused: Refused) -> Response:
-        self._metrics.refuse(refused.refusal)
+    def refuse(self, origin: str | None, refused: HttpRefused) -> Response:
+        self._metrics.refuse(Refusal(refused.code))
         return self._problem(origin, refused)
 
-    def _problem(self, origin: str | None, refused: Refused, **more: object) -> Response:
+    def _problem(self, origin: str | None, refused: HttpRefused, **more: object) -> Response:
         headers = self.cors(origin) | refused.headers
-        status = STATUS[refused.refusal]
+        status = STATUS[Refusal(refused.code)]
         if status == 503:
             headers["retry-after"] = str(RETRY_AFTER_S)
         body = problem(refused, **more)
@@ -81,13 +79,3 @@ class Answers:
             "access-control-max-age": str(PREFLIGHT_S),
         }
         return Response(status_code=204, headers=self.cors(origin) | headers)
-
-
-def encode(response: Response, default_headers: Headers, keep_alive: bool = True) -> bytes:
-    """The bytes that uvicorn sends for this response."""
-    head = [STATUS_LINE[response.status_code]]
-    for name, value in [*default_headers, *response.raw_headers]:
-        head += [name, b": ", value, b"\r\n"]
-    if not keep_alive:
-        head.append(b"connection: close\r\n")
-    return b"".join([*head, b"\r\n", response.body])

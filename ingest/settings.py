@@ -60,7 +60,7 @@ class Settings(
         int, Meta(ge=1 << 20, description="With more than this waiting in the spool: 503.")
     ] = 16 * 1024**3
     connections_max: Annotated[
-        int, Meta(ge=16, description="Per worker; above it the longest idle one is closed.")
+        int, Meta(ge=16, description="Per worker; idle and slow ones make room for new ones.")
     ] = 10_000
     headers_s_max: Annotated[
         float, Meta(gt=0, description="How long the headers of a request may take.")
@@ -72,7 +72,8 @@ class Settings(
         float, Meta(gt=0, description="How long a connection may wait for its next request.")
     ] = 75.0
     answer_s_max: Annotated[
-        float, Meta(gt=0, description="How long a client may leave its answers unread.")
+        float,
+        Meta(gt=0, description="A connection whose client takes no answer for so long ends."),
     ] = 30.0
 
     @classmethod

@@ -23,6 +23,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from ingest.http.limits import Ended
 from ingest.refusal import Refusal
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -58,6 +59,7 @@ class Page:
         self._free = cells
         self.events, self.bytes, self.connections, self.ready = (self._take(1) for _ in range(4))
         self.refused = self._take(len(Refusal))
+        self.ended = self._take(len(Ended))
         self.batch_events = Histogram(self._take(len(SIZES) + 2), SIZES)
         self.write_events = Histogram(self._take(len(SIZES) + 2), SIZES)
         self.write_ns = Histogram(self._take(len(LATENCIES_NS) + 2), LATENCIES_NS)
@@ -67,11 +69,18 @@ class Page:
         taken, self._free = self._free[:count], self._free[count:]
         return taken
 
+    def connections_are(self, count: int) -> None:
+        self.connections[0] = count
+
+    def connection_ended(self, why: Ended) -> None:
+        self.ended[_ENDED[why]] += 1
+
     def refuse(self, refusal: Refusal, count: int = 1) -> None:
         self.refused[_POSITION[refusal]] += count
 
 
 _POSITION = {refusal: n for n, refusal in enumerate(Refusal)}
+_ENDED = {why: n for n, why in enumerate(Ended)}
 
 
 class Metrics(Page, Collector):
@@ -106,6 +115,12 @@ class Metrics(Page, Collector):
         for refusal, position in _POSITION.items():
             refused.add_metric([refusal], everyone.refused[position])
         yield refused
+        ended = CounterMetricFamily(
+            "ingest_connections_ended", "Connections ended by a limit.", labels=["why"]
+        )
+        for why, position in _ENDED.items():
+            ended.add_metric([why], everyone.ended[position])
+        yield ended
         yield everyone.batch_events.family("ingest_batch_events", "Events of a POST /events.")
         yield everyone.write_events.family("ingest_write_events", "Events of one write(2).")
         yield everyone.write_ns.family("ingest_write_seconds", "Time of a write(2).", 1e-9)

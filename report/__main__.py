@@ -11,8 +11,8 @@ import sys
 import pyarrow as pa
 import uvicorn
 
+from ingest.http.connection import Connection
 from report.app import create_app
-from report.http.connection import Connection
 from report.settings import Settings, describe
 
 logger = logging.getLogger("report")

@@ -13,6 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ingest.http.connection import Refuse
+from ingest.http.limits import Limits
 from report import operations
 from report.http import page
 from report.http.access import Counted, Guard
@@ -34,7 +36,13 @@ RESOURCES = (
 )
 
 
+BODY_BYTES_MAX = 64 * 1024
+
+
 class State(TypedDict):
+    limits: Limits
+    refuse: Refuse
+    body_bytes_max: dict[bytes | None, int]  # by path; None is any other
     runtime: Runtime
     document: dict[str, object]
 
@@ -46,9 +54,17 @@ def create_app(settings: Settings | None = None) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
         runtime = Runtime(settings)
+        limits = Limits(settings, runtime.telemetry)
         try:
-            yield {"runtime": runtime, "document": document(RESOURCES, bool(settings.token))}
+            yield {
+                "limits": limits,
+                "refuse": lambda _, refused: refuse(runtime.telemetry.refused(refused)),
+                "body_bytes_max": {None: BODY_BYTES_MAX},
+                "runtime": runtime,
+                "document": document(RESOURCES, bool(settings.token)),
+            }
         finally:
+            limits.close()
             await runtime.close()
 
     app = Starlette(

@@ -33,11 +33,25 @@ class Settings(
         Meta(description="With commas: names besides the loopback's to answer to without a token."),
     ] = ""
     connections_max: Annotated[
-        int, Meta(ge=1, description="Connections at once; idle ones make room for new ones.")
+        int,
+        Meta(ge=1, description="Connections; idle and slow ones make room for new ones."),
     ] = 500
     headers_s_max: Annotated[
-        float, Meta(gt=0, description="A connection ends when a request's head takes longer.")
+        float, Meta(gt=0, description="How long the headers of a request may take.")
     ] = 10.0
+    body_s_max: Annotated[
+        float, Meta(gt=0, description="How long the body of a request may take.")
+    ] = 60.0
+    idle_s_max: Annotated[
+        float, Meta(gt=0, description="How long a connection may wait for its next request.")
+    ] = 75.0
+    answer_s_max: Annotated[
+        float,
+        Meta(gt=0, description="A connection whose client takes no answer for so long ends."),
+    ] = 60.0
+    pending_bytes_max: Annotated[
+        int, Meta(ge=1 << 20, description="What requests that are not answered yet may hold: 503.")
+    ] = 64 << 20
     threads: Annotated[int, Meta(ge=1, le=256, description="DuckDB's threads.")] = 2
     memory_bytes_max: Annotated[
         int,

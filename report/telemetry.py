@@ -6,7 +6,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from ingest.http import problem as http
+from ingest.http.limits import Ended
 from report.engine.pool import Pool
+from report.problem import Code, Problem
 from report.snapshot.spool_tail import Live
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -34,6 +37,15 @@ class Telemetry:
             ["how"],
             registry=self._registry,
         )
+        self._connections = Gauge(
+            "report_connections", "Connections open.", registry=self._registry
+        )
+        self._ended = Counter(
+            "report_connections_ended",
+            "Connections ended by a limit.",
+            ["why"],
+            registry=self._registry,
+        )
         running = Gauge("report_queries_running", "Queries that run now.", registry=self._registry)
         running.set_function(lambda: pool.running)
         self._registry.register(_Spool(live))
@@ -45,6 +57,18 @@ class Telemetry:
     def known(self, how: str) -> None:
         """An answer needed no query."""
         self._known.labels(how).inc()
+
+    def connections_are(self, count: int) -> None:
+        self._connections.set(count)
+
+    def connection_ended(self, why: Ended) -> None:
+        self._ended.labels(why).inc()
+
+    def refused(self, refused: http.Refused) -> Problem:
+        """By the server, before there was a path."""
+        problem = Problem(Code(refused.code), refused.detail)
+        self._requests.labels("other", problem.status).inc()
+        return problem
 
     def text(self) -> bytes:
         return generate_latest(self._registry)

@@ -1,47 +1,49 @@
-"""Uvicorn's HTTP/1.1 protocol, with the limits that it lacks.
+"""One HTTP/1.1 connection of either server: uvicorn's `Server` accepts it, llhttp parses it.
 
 Every request is limited in time and size, every refusal is a problem document, and a refused
-connection is closed only after all that came before has been answered.
+connection is closed only after all that came before has been answered. The app has one request of
+a connection at a time, and has it whole; what a client sends meanwhile is kept as the bytes that
+it is, and counted, and not parsed before its turn.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httptools
+from starlette.responses import Response
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import (
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
-from ingest.event import BATCH_BYTES_MAX, EVENT_BYTES_MAX
-from ingest.http.limits import HEAD_BYTES_MAX, HEADERS_MAX, LINGER_S, Limits
-from ingest.refusal import Refusal, Refused
-from ingest.responses import Answers, encode
-from ingest.settings import Settings
+from ingest.http.exchange import Exchange
+from ingest.http.limits import LINGER_S, Ended, Limits
+from ingest.http.message import (
+    HEAD_BYTES_MAX,
+    HEADERS_MAX,
+    Headers,
+    check_head,
+    encode,
+    encode_request_head,
+    headers_too_large,
+    is_short,
+    malformed,
+    too_large,
+)
+from ingest.http.peer import has_left, unread_bytes
+from ingest.http.problem import Code, Refused
 
 IDLE, HEAD, BODY, PARTING = range(4)  # what a connection waits for
-BODY_BYTES_MAX = {b"/event": EVENT_BYTES_MAX}
+PIECE_BYTES = 1024  # parsed at once, unless it is all of one body: at most 40 requests
+UNPARSED_BYTES_MAX = 64 * 1024  # with more, no more is read
+
+Refuse = Callable[[str, Refused], Response]  # given the Origin of the request
 
 
-class Flow(FlowControl):
-    """Uvicorn reads on whenever its app asks for a body. This asks the connection first: else a
-    flood of pipelined requests would be queued without end."""
-
-    def __init__(self, transport: asyncio.Transport, may_read: Callable[[], bool]) -> None:
-        super().__init__(transport)
-        self.may_read = may_read
-
-    def resume_reading(self) -> None:
-        if self.may_read():
-            super().resume_reading()
-
-
-class GuardedProtocol(HttpToolsProtocol):
-    """One connection. `app_state` is what the lifespan of ingest.app yields."""
+class Connection(asyncio.Protocol):
+    """`app_state` is what the lifespan of the app yields. It has the `limits` that all connections
+    share, `refuse`, which makes an answer of what is refused here, and `body_bytes_max` by path."""
 
     def __init__(
         self,
@@ -50,37 +52,78 @@ class GuardedProtocol(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+        if not config.loaded:
+            config.load()
         # Shared by all connections
-        self.settings: Settings = app_state["settings"]
-        self.answers: Answers = app_state["answers"]
+        self.loop = _loop or asyncio.get_running_loop()
+        self.app = config.loaded_app
+        self.server_state = server_state
+        self.app_state = app_state
         self.limits: Limits = app_state["limits"]
+        self.answer_of: Refuse = app_state["refuse"]
+        self.body_bytes_max: Mapping[bytes | None, int] = app_state["body_bytes_max"]
+
+        # Fixed for the life of this one
+        self.transport: asyncio.Transport
+        self.client: tuple[str, int] | None = None
+        self.server: tuple[str, int | None] | None = None
 
         # What it waits for, and since when
         self.phase = IDLE
         self.waits_since = self.limits.now
-        self.undigested_bytes = 0  # received since a head or a piece of a body was complete
-        self.head_is_counted = False  # in full; not if it began behind another request
+        self.has_ended = False  # the client sends no more
+        self.is_last = False  # there is no request after the one that was parsed last
 
-        # Of the app's answers, the one that is being given
-        self.running: RequestResponseCycle | None = None
+        # What was received, and not answered
+        self.parser = httptools.HttpRequestParser(self)
+        self.is_parsing = False
+        self.unparsed = bytearray()
+        self.incoming: Exchange | None = None  # its body is being received
+        self.queue: deque[Exchange] = deque()  # those of one piece, behind another one
+        self.exchange: Exchange | None = None  # the app is at work on it
         self.refused: Refused | None = None  # told when all before it is answered
+        self.held_bytes = 0  # of all that, as the limits have counted it
+
+        # Of the request that is being received
+        self.url = b""
+        self.headers: Headers = []
+        self.undigested_bytes = 0  # since a head or a piece of a body was complete
+        self.head_is_counted = False  # in full; not if it began behind another request
+        self.content_length = 0
+        self.body: bytes | bytearray = b""
+        self.body_limit = 0
+
+        # How the client moves, for the sweep
+        self.read_paused = False
+        self.writable = asyncio.Event()
+        self.writable.set()
+        self.moved_bytes = self.moved_before = 0
+        self.unread_bytes = 0
+        self.unread_since = self.limits.now
+
+    # What limits ask
 
     @property
     def at_work(self) -> bool:
-        return bool(self.pipeline) or (
-            self.running is not None
-            and not self.running.response_complete
-            and not self.running.disconnected
-        )
+        """There is a request to answer."""
+        return self.exchange is not None or bool(self.queue)
 
-    def may_read(self) -> bool:
-        """Not while answers are unread, or requests wait for theirs."""
-        return not self.flow.write_paused and not self.pipeline
+    @property
+    def may_make_room(self) -> bool:
+        """It waits for its client, to send or to read; or has asked for more than one thing."""
+        return not self.at_work or not self.writable.is_set() or bool(self.unparsed)
+
+    @property
+    def pace(self) -> int:
+        return self.moved_bytes + self.moved_before
+
+    # asyncio's calls
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.flow = Flow(transport, self.may_read)
+        self.server_state.connections.add(self)  # type: ignore[arg-type]
+        self.transport = transport
+        self.client = get_remote_addr(transport)
+        self.server = get_local_addr(transport)
         try:
             self.limits.admit(self)
         except Refused as refused:
@@ -89,122 +132,202 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.limits.leave(self)
-        super().connection_lost(exc)
+        self.server_state.connections.discard(self)
+        self.forget_incoming()
+        self.queue.clear()
+        if self.exchange:
+            self.exchange.leave()
+            self.exchange = None
+        self.limits.hold(self, 0)
+        self.writable.set()
 
     def data_received(self, data: bytes) -> None:
-        if self.phase == PARTING:
+        if self.phase == PARTING or self.is_last:
             return
-        if self.timeout_keep_alive_task is not None:
-            self._unset_keepalive_if_required()
-        self.undigested_bytes += len(data)
-        unread = None
+        size = len(data)
+        self.moved_bytes += size
+        # nothing is read while answers are unread, so there is no need to ask may_parse
+        if size <= PIECE_BYTES and self.exchange is None and not (self.unparsed or self.queue):
+            self._parse(data)
+            if self.phase == BODY or self.held_bytes:
+                self._hold()
+        else:
+            self.unparsed += data
+            self.go_on()
+            self._hold()
+
+    def eof_received(self) -> bool:
+        """The client sends no more, but may wait for its answers: RFC 9112, 9.6."""
+        self.has_ended = True
+        if not self.unparsed and self.phase == IDLE:
+            self.close_after_answers()
+        if self.exchange:
+            self.exchange.look_whether_it_left()
+        self.go_on()
+        return not self.transport.is_closing()
+
+    def pause_writing(self) -> None:
+        self.writable.clear()
+        self.pause_reading()  # a client that reads no answers shall ask for no more
+
+    def resume_writing(self) -> None:
+        self.unread_since = self.limits.now
+        self.writable.set()
+        self.go_on()
+
+    def shutdown(self) -> None:
+        """Uvicorn's `Server` stops."""
+        if self.phase in (HEAD, BODY):  # it could keep us waiting
+            self.refuse(Refused(Code.STOPPING, "The server is stopping; try again."))
+        else:
+            self.close_after_answers()
+
+    # From bytes to requests
+
+    def may_parse(self) -> bool:
+        """Not while answers are unread, or due."""
+        return self.exchange is None and not self.queue and self.writable.is_set()
+
+    def _parse_on(self) -> None:
+        """Of what is kept, one piece after the other, until there is a request to answer."""
+        self.is_parsing = True
         try:
-            self.parser.feed_data(data)
-            if self.undigested_bytes > HEAD_BYTES_MAX:
-                raise headers_too_large()
-        except Refused as refused:
-            self.refuse(refused)
-        except httptools.HttpParserUpgrade as upgrade:
-            unread = data[upgrade.args[0] :]
-        except httptools.HttpParserCallbackError as error:
-            if not isinstance(error.__context__, Refused):
-                raise
-            self.refuse(error.__context__)
-        except httptools.HttpParserError as error:
-            self.refuse(malformed(f"llhttp says: {error}"))
-        if unread is not None:
-            self._ignore_upgrade(unread)
-        elif self.phase == BODY:
-            self.hold_body()
+            while self.unparsed and self.may_parse():
+                rest_of_body = self.content_length - len(self.body) if self.phase == BODY else 0
+                size = max(rest_of_body, PIECE_BYTES)
+                piece = bytes(self.unparsed[:size])
+                del self.unparsed[:size]
+                self._parse(piece)
+        finally:
+            self.is_parsing = False
 
-    def hold_body(self) -> None:
-        """A body is not complete yet. The app's are held as it reads them."""
+    def _parse(self, data: bytes) -> None:
+        while data:
+            self.undigested_bytes += len(data)
+            try:
+                self.parser.feed_data(data)
+                if self.undigested_bytes > HEAD_BYTES_MAX:
+                    self.refuse(headers_too_large())
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._without_upgrade() + data[upgrade.args[0] :]
+            except httptools.HttpParserError as error:
+                if not self.is_last:
+                    self.refuse(_reason(error))
+                return
 
-    # Parser callbacks. What they raise arrives in data_received.
+    def _without_upgrade(self) -> bytes:
+        """RFC 9110, 7.8: an Upgrade may be ignored. But llhttp has skipped the body, so the
+        request is read again without that header (Java's HttpClient sends it to everyone)."""
+        headers = [header for header in self.headers if header[0] != b"upgrade"]
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        self.parser = httptools.HttpRequestParser(self)
+        return encode_request_head(method, self.url, version, headers)
+
+    # Parser callbacks. What they raise arrives in _parse.
 
     def on_message_begin(self) -> None:
-        # uvicorn makes the scope here; that is left until the app needs it
         self.phase, self.waits_since = HEAD, self.limits.now
         self.head_is_counted = self.undigested_bytes > 0
         self.url = b""
         self.headers = []
-        self.expect_100_continue = False
+        self.content_length = 0
+        self.body = b""
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        self._check_head()
+        if self.is_last:
+            raise malformed("There was to be no request after the last one")
+        if len(self.headers) > HEADERS_MAX or not self.is_head_short():
+            raise headers_too_large()
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        target = check_head(method, self.url, version, self.headers)
+        self.body_limit = self.body_bytes_max.get(target.path, self.body_bytes_max[None])
+        self.content_length = int(dict(self.headers).get(b"content-length", 0))
+        if self.content_length > self.body_limit:
+            raise too_large(self.body_limit)
         self.phase, self.waits_since = BODY, self.limits.now
         self.undigested_bytes = 0
-        if not self.parser.should_upgrade():  # else _ignore_upgrade follows
-            self._hand_to_app()
+        if self.parser.should_upgrade():
+            return  # it is read again
+        keep_alive = version != "1.0" and self.parser.should_keep_alive()
+        headers, self.headers = self.headers, []  # what follows are trailers
+        self.incoming = Exchange(self, method, target, version, headers, keep_alive)
+        if not self.at_work:
+            self.incoming.tell_to_continue()
 
-    def _hand_to_app(self) -> None:
-        url, headers, expect = self.url, self.headers, self.expect_100_continue
-        super().on_message_begin()
-        self.url, self.expect_100_continue = url, expect
-        self.headers += headers
-        super().on_headers_complete()
-        self.headers = []  # uvicorn would append trailers to those of the scope
+    def is_head_short(self) -> bool:
+        counted = self.head_is_counted and self.undigested_bytes <= HEAD_BYTES_MAX
+        return counted or is_short(self.url, self.headers)
 
     def on_body(self, body: bytes) -> None:
         self.undigested_bytes = 0
-        super().on_body(body)
+        if not self.body:
+            self.body = body
+            return
+        if isinstance(self.body, bytes):
+            self.body = bytearray(self.body)
+        self.body += body
+        if len(self.body) > self.body_limit:
+            raise too_large(self.body_limit)
 
     def on_message_complete(self) -> None:
         self.phase, self.waits_since = IDLE, self.limits.now
         self.undigested_bytes = 0
-        if not self.parser.should_upgrade():
-            super().on_message_complete()
+        exchange, self.incoming = self.incoming, None
+        if exchange is None:
+            return  # it is read again
+        exchange.body, exchange.body_bytes = self.body, len(self.body)
+        self.body = b""
+        self.is_last = not exchange.keep_alive
+        if self.at_work:
+            self.queue.append(exchange)
+        else:
+            self._start(exchange)
 
-    def _check_head(self) -> None:
-        """What llhttp leaves to its users: RFC 9112, 3.2 and 6.1, and our sizes."""
-        if len(self.headers) > HEADERS_MAX or not self._is_head_short():
-            raise headers_too_large()
-        names = [name for name, _ in self.headers]
-        version = self.parser.get_http_version()
-        if version not in ("1.0", "1.1"):
-            raise malformed(f"This is HTTP/1.1, not HTTP/{version}")
-        if names.count(b"host") > 1 or (version == "1.1" and b"host" not in names):
-            raise malformed("HTTP/1.1 needs exactly one Host")
-        if version == "1.0" and b"transfer-encoding" in names:
-            raise malformed("HTTP/1.0 has no Transfer-Encoding")
-        limit = BODY_BYTES_MAX.get(self._path(), BATCH_BYTES_MAX)
-        if int(dict(self.headers).get(b"content-length", 0)) > limit:
-            raise Refused(Refusal.TOO_LARGE, f"The body may have {limit:,} bytes.")
+    # Answers
 
-    def _is_head_short(self) -> bool:
-        if self.head_is_counted and self.undigested_bytes <= HEAD_BYTES_MAX:
-            return True
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        return size <= HEAD_BYTES_MAX
+    def _start(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        task = self.loop.create_task(exchange.run(self.app))
+        self.server_state.tasks.add(task)
+        task.add_done_callback(self.server_state.tasks.discard)
 
-    def _path(self) -> bytes:
-        try:
-            path = httptools.parse_url(self.url).path
-        except httptools.HttpParserError:
-            path = None
-        if path is None or self.parser.get_method() == b"CONNECT":
-            raise malformed("The target is not a path")
-        return path
+    def answered(self, exchange: Exchange) -> None:
+        self.server_state.total_requests += 1
+        self.exchange = None
+        self.waits_since = self.limits.now
+        if exchange.keep_alive:
+            self.loop.call_soon(self.go_on)  # not within the app's call
+        else:
+            self.transport.close()
 
-    def _ignore_upgrade(self, rest: bytes) -> None:
-        """RFC 9110, 7.8: an Upgrade may be ignored. But llhttp has skipped the body, so the
-        request is read again without that header (Java's HttpClient sends it to everyone)."""
-        head = [self.parser.get_method(), b" ", self.url, b" HTTP/1.1\r\n"]
-        for name, value in self.headers:
-            if name != b"upgrade":
-                head += [name, b": ", value, b"\r\n"]
-        self.parser = httptools.HttpRequestParser(self)
-        self.data_received(b"".join([*head, b"\r\n", rest]))
+    def go_on(self) -> None:
+        """With what waits for its turn, when there is nothing before it."""
+        if self.is_parsing or self.exchange is not None or self.transport.is_closing():
+            return
+        if self.queue:
+            self._start(self.queue.popleft())
+            return
+        if self.incoming:
+            self.incoming.tell_to_continue()
+        self._parse_on()
+        self._hold()
+        if self.at_work:
+            return
+        if self.refused:
+            self._part()
+        elif self.has_ended and not self.unparsed:
+            self._end_of_input()
 
-    # The app's answers
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self.running = cycle
-        super()._start_asgi_task(cycle, app)
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._part()
+    def break_off(self) -> None:
+        """An answer lacks its end, so that must be seen."""
+        self.transport.close()
 
     # The end of a connection
 
@@ -212,80 +335,115 @@ class GuardedProtocol(HttpToolsProtocol):
         """Answer this when all that came before is answered, and read no request after it."""
         self.phase, self.waits_since = PARTING, self.limits.now
         self.refused = refused
-        self._abandon_half_a_request()
-        self._part()
+        if self.incoming:
+            self.headers = self.incoming.headers
+        self.forget_incoming()
+        self._hold()
+        self.go_on()
 
-    def eof_received(self) -> bool:  # type: ignore[override]
-        """The client sends no more, but may wait for its answers: RFC 9112, 9.6."""
-        if self.phase != IDLE or not self.at_work:
-            return False  # close
-        self.close_after_answers()
-        return True
-
-    def close_after_answers(self) -> None:
-        self.cycle.keep_alive = False  # of the last request
-
-    def shutdown(self) -> None:
-        if self.phase in (HEAD, BODY):  # it could keep us waiting
-            self.refuse(Refused(Refusal.SPOOL_UNAVAILABLE, "The server is stopping; try again."))
-        else:
-            super().shutdown()
-
-    def _abandon_half_a_request(self) -> None:
-        cycle = self.cycle
-        if isinstance(cycle, RequestResponseCycle) and cycle.more_body:
-            if self.pipeline and self.pipeline[0][0] is cycle:
-                self.pipeline.popleft()
-            cycle.disconnected = True  # its task sees a client that left
-            cycle.message_event.set()
+    def forget_incoming(self) -> None:
+        """Half a request, and what comes behind it."""
+        self.incoming = None
+        self.body = b""
+        self.unparsed.clear()
 
     def _part(self) -> None:
-        if self.refused is None or self.at_work or self.transport.is_closing():
-            return
-        origin = dict(self.headers or ()).get(b"origin", b"").decode("latin-1")
-        answer = self.answers.refuse(origin, self.refused)
-        self.refused = None
+        origin = dict(self.headers).get(b"origin", b"").decode("latin-1")
+        assert self.refused
+        answer = self.answer_of(origin, self.refused)
+        self.refused, self.waits_since = None, self.limits.now
         self.transport.write(encode(answer, self.server_state.default_headers, keep_alive=False))
-        self.transport.write_eof()
-        self.flow.resume_reading()  # a client that is still sending shall come to reading
+        if self.has_ended:
+            self.transport.close()
+        else:
+            self.transport.write_eof()
+            self._resume_reading()  # a client that is still sending shall come to reading
 
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self.flow.pause_reading()  # a client that reads no answers shall ask for no more
+    def _end_of_input(self) -> None:
+        if self.phase in (HEAD, BODY):
+            self.refuse(malformed("The request ends before its end"))
+        else:
+            self.transport.close()
 
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self.flow.resume_reading()
+    def close_after_answers(self) -> None:
+        """No request comes behind those that are there."""
+        self.is_last = True
+        self.unparsed.clear()
+        if self.queue:
+            self.queue[-1].keep_alive = False
+        elif self.exchange:
+            self.exchange.keep_alive = False
+        else:
+            self.transport.close()
 
-    def check_deadline(self, now: float) -> None:
-        waited_s = now - self.waits_since
-        if self.phase == PARTING:
-            if waited_s > LINGER_S and not self.at_work:
-                self.transport.abort()
-        elif self.flow.write_paused:
-            if waited_s > self.settings.answer_s_max:
-                self.transport.abort()
-        elif self.flow.read_paused:
-            pass  # it is we who are slow
-        elif self.phase == HEAD:
-            if waited_s > self.settings.headers_s_max:
-                self.refuse(Refused(Refusal.REQUEST_TIMEOUT, "The headers took too long."))
-        elif self.phase == BODY:
-            if waited_s > self.settings.body_s_max:
-                self.refuse(Refused(Refusal.REQUEST_TIMEOUT, "The body took too long."))
-        elif waited_s > self.settings.idle_s_max and not self.at_work:
-            self.transport.abort()
-
-    def evict(self) -> None:
+    def end(self, why: Ended) -> None:
+        self.limits.telemetry.connection_ended(why)
         self.transport.abort()  # close() would wait for a client that does not read
 
+    # Reading, and what is kept of it
 
-def malformed(detail: str) -> Refused:
-    return Refused(Refusal.MALFORMED_REQUEST, f"{detail}.")
+    def _hold(self) -> None:
+        """Tell the limits how much is kept, and read no more than may be kept."""
+        held = len(self.unparsed) + len(self.body)
+        if self.exchange:
+            held += self.exchange.body_bytes
+        if held <= PIECE_BYTES:
+            held = 0  # a small request shall pass though memory is full of large ones
+        try:
+            self.limits.hold(self, held)
+        except Refused as refused:
+            self.refuse(refused)
+            return
+        if len(self.unparsed) > UNPARSED_BYTES_MAX or not self.writable.is_set():
+            self.pause_reading()
+        else:
+            self._resume_reading()
+
+    def pause_reading(self) -> None:
+        if not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self.read_paused and not self.transport.is_closing():
+            self.read_paused = False
+            self.transport.resume_reading()
+
+    # Time
+
+    def check_deadline(self, now: float) -> None:
+        settings, waited_s = self.limits.settings, now - self.waits_since
+        self._look_at_reader(now)
+        if now - self.unread_since > settings.answer_s_max:
+            self.end(Ended.UNREAD)
+        elif self.at_work:
+            if self.has_ended and has_left(self.transport):
+                self.transport.abort()
+        elif self.phase == PARTING:
+            if waited_s > LINGER_S:
+                self.transport.abort()
+        elif self.phase == HEAD:
+            if waited_s > settings.headers_s_max:
+                self.refuse(Refused(Code.REQUEST_TIMEOUT, "The headers took too long."))
+        elif self.phase == BODY:
+            if waited_s > settings.body_s_max:
+                self.refuse(Refused(Code.REQUEST_TIMEOUT, "The body took too long."))
+        elif waited_s > settings.idle_s_max:
+            self.end(Ended.IDLE)
+
+    def _look_at_reader(self, now: float) -> None:
+        """A slow reader may take as long as it needs; one that takes nothing has a deadline."""
+        unread = unread_bytes(self.transport)
+        self.moved_bytes += max(self.unread_bytes - unread, 0)
+        if not unread or unread < self.unread_bytes:
+            self.unread_since = now
+        self.unread_bytes = unread
+        self.moved_before, self.moved_bytes = self.moved_bytes, 0
 
 
-def headers_too_large() -> Refused:
-    return Refused(
-        Refusal.HEADERS_TOO_LARGE,
-        f"The head may have {HEAD_BYTES_MAX:,} bytes and {HEADERS_MAX} headers.",
-    )
+def _reason(error: httptools.HttpParserError) -> Refused:
+    if not isinstance(error, httptools.HttpParserCallbackError):
+        return malformed(f"llhttp says: {error}")
+    if not isinstance(error.__context__, Refused):
+        raise error
+    return error.__context__

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest.event import StoredEvent, decode_line
-from tests.ingest.test_protocol import LAST, request, run, statuses
-from tests.ingest.wire import converse, spool_bytes, worker
+from tests.http.messages import LAST, request, run, statuses
+from tests.http.wire import converse, spool_bytes, worker
 from tests.processes import running
 
 DEADLINES = {"headers_s_max": 2, "body_s_max": 2, "idle_s_max": 2}

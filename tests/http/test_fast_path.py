@@ -1,45 +1,18 @@
 """Both paths of POST /event are one endpoint: the same answers, byte for byte, in order."""
 
-import asyncio
 import gzip
 import re
-from importlib.metadata import version as version_of
-from inspect import getsource, signature
 
 import orjson
 import pytest
-import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
 
 from ingest.event import decode_line
-from tests.ingest.wire import PATHS, converse, spool_bytes, worker
+from tests.http.messages import EVENT, LAST, chunked, request, run, statuses
+from tests.http.wire import converse, spool_bytes, worker
 
-EVENT = b'{"site_id":"blog","event_type":"page_view","path":"/"}'
-LAST = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-
-
-def request(body=EVENT, target=b"/event", method=b"POST", version=b"1.1", headers=()):
-    lines = [b"%s %s HTTP/%s" % (method, target, version), b"Host: x", *headers]
-    if method == b"POST" and not any(b"ransfer-" in line for line in headers):
-        lines.append(b"Content-Length: %d" % len(body))
-    return b"\r\n".join(lines) + b"\r\n\r\n" + body
-
-
-def chunked(body=EVENT, **more):
-    coded = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
-    return request(coded, headers=(b"Transfer-Encoding: chunked",), **more)
-
-
-def run(coroutine):
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(coroutine)
+PATHS = ["fast", "app", "uvicorn"]
 
 
 def ask(tmp_path, path, *chunks, **options):
@@ -50,20 +23,6 @@ def ask(tmp_path, path, *chunks, **options):
             return await converse(ingest, [*chunks, LAST])
 
     return run(main())
-
-
-def ask_and_half_close(tmp_path, path, *chunks):
-    """What a worker answers to a client that sends these chunks and closes its half."""
-
-    async def main():
-        async with worker(path, tmp_path) as ingest:
-            return await converse(ingest, chunks, half_close=True)
-
-    return run(main())
-
-
-def statuses(answers):
-    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", answers)]
 
 
 def lines(tmp_path):
@@ -115,7 +74,7 @@ def test_an_event_is_accepted(path, tmp_path):
             422,
             "timestamp_out_of_range",
         ),
-        (chunked(b" " * 65_537), 413, "too_large"),
+        (chunked(gzip.compress(b" " * 65_537), (b"Content-Encoding: gzip",)), 413, "too_large"),
         (request(headers=(b"Content-Encoding: br",)), 415, "unsupported_encoding"),
         (request(target=b"/event?ack=safe"), 400, "bad_parameter"),
         (request(target=b"/event?ack=written&ack=written"), 400, "bad_parameter"),
@@ -152,38 +111,6 @@ def test_a_client_may_close_after_its_event(path, tmp_path):
     answers = ask(tmp_path, path, request(headers=(b"Connection: close",)))
     assert statuses(answers) == [202]
     assert b"\r\nconnection: close\r\n" in answers
-
-
-HEALTH = request(target=b"/health", method=b"GET", body=b"")
-
-
-@pytest.mark.parametrize("path", ["fast", "app"])
-@pytest.mark.parametrize(
-    "sent",
-    [
-        [request()],
-        [request(target=b"/event?ack=synced")],
-        [request(target=b"/events")],
-        [request() * 3],
-        [request(), HEALTH, request()],
-        [request() + HEALTH],
-        [HEALTH + request()],
-        [request(target=b"/event?ack=synced") + HEALTH + request(target=b"/events")],
-    ],
-)
-def test_a_client_that_closes_its_half_gets_all_of_its_answers(tmp_path, path, sent):
-    """As `nc` does when its input ends."""
-    answers = ask_and_half_close(tmp_path, path, *sent)
-    count = sum(each.count(b" HTTP/1.1\r\n") for each in sent)
-    assert len(statuses(answers)) == count
-    assert set(statuses(answers)) <= {200, 202}
-
-
-@pytest.mark.parametrize("path", ["fast", "app"])
-def test_half_a_request_before_the_end_costs_the_others_nothing(tmp_path, path):
-    answers = ask_and_half_close(tmp_path, path, request(), request()[:-5])
-    assert statuses(answers) in ([202], [])
-    assert len(lines(tmp_path)) == 1
 
 
 def test_http_1_0_is_answered_and_closed(path, tmp_path):
@@ -279,10 +206,14 @@ GUARDED = [
     request(headers=(b"X: " + b"x" * 17_000,)),
     request(headers=(b"X: 1",) * 101),
     request(b" " * 70_000),
+    chunked(b" " * 70_000),
     b"nonsense\r\n\r\n",
     b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n",
 ]
-UPGRADES = [request(headers=(b"Connection: Upgrade", b"Upgrade: h2c"))]
+UPGRADES = [
+    request(headers=(b"Connection: Upgrade", b"Upgrade: h2c")),
+    request(headers=(b"Connection: Upgrade", b"Upgrade: websocket"), target=b"/events"),
+]
 
 
 @st.composite
@@ -329,45 +260,3 @@ def test_no_client_can_tell_the_fast_path_from_the_app(tmp_path_factory, chunks)
 def test_nor_when_its_requests_are_refused(tmp_path_factory, chunks):
 
     assert_same(tmp_path_factory, chunks, ["fast", "app"])
-
-
-# The ground that the fast path stands on
-
-
-ATTRIBUTES = """
-    url headers expect_100_continue cycle pipeline flow parser transport server_state
-    timeout_keep_alive_task response_complete disconnected more_body message_event
-    read_paused write_paused keep_alive"""
-
-
-def test_uvicorn_is_as_the_fast_path_expects_it():
-    """When this fails, read uvicorn's httptools_impl.py anew before you change it."""
-    assert re.match(r"0\.54\.", version_of("uvicorn"))
-    protocol, cycle = HttpToolsProtocol, RequestResponseCycle
-    signatures = {
-        protocol.__init__: "config server_state app_state _loop",
-        protocol.connection_made: "transport",
-        protocol.connection_lost: "exc",
-        protocol.eof_received: "",
-        protocol.data_received: "data",
-        protocol.on_message_begin: "",
-        protocol.on_url: "url",
-        protocol.on_header: "name value",
-        protocol.on_headers_complete: "",
-        protocol.on_body: "body",
-        protocol.on_message_complete: "",
-        protocol.on_response_complete: "",
-        protocol._start_asgi_task: "cycle app",
-        protocol._unset_keepalive_if_required: "",
-        protocol.pause_writing: "",
-        protocol.resume_writing: "",
-        protocol.shutdown: "",
-        FlowControl.pause_reading: "",
-        FlowControl.resume_reading: "",
-    }
-    for function, names in signatures.items():
-        assert list(signature(function).parameters)[1:] == names.split(), function
-    source = getsource(protocol) + getsource(cycle) + getsource(FlowControl)
-    for attribute in ATTRIBUTES.split():
-        assert f"self.{attribute}" in source, attribute
-    assert STATUS_LINE[202] == b"HTTP/1.1 202 Accepted\r\n"

@@ -1,4 +1,4 @@
-"""Connections to ingest inside one event loop, so that a test decides where its bytes are cut."""
+"""Connections to a server inside one event loop, so that a test decides where its bytes are cut."""
 
 import asyncio
 import socket
@@ -10,14 +10,17 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from ingest.app import create_app
-from ingest.fast_path import EventProtocol
-from ingest.settings import Settings
+import ingest.app
+import ingest.settings
+import report.app
+import report.settings
+from ingest.fast_path import EventConnection
+from ingest.http.connection import Connection
 
 DATE = [(b"date", b"Sun, 22 Nov 2026 08:00:00 GMT")]
 
 
-class AppOnly(EventProtocol):
+class AppOnly(EventConnection):
     """The same connection without the fast path."""
 
     def __init__(self, *args, **kwargs):
@@ -26,19 +29,27 @@ class AppOnly(EventProtocol):
         self.plain_targets = {}
 
 
-PATHS = {"fast": EventProtocol, "app": AppOnly, "uvicorn": HttpToolsProtocol}
+# Ingest by its fast path, by its app alone, and its app on uvicorn's own protocol; report
+SERVICES = {
+    "fast": EventConnection,
+    "app": AppOnly,
+    "uvicorn": HttpToolsProtocol,
+    "report": Connection,
+}
+OURS = ["fast", "app", "report"]
+ACCEPTED = {"fast": 202, "app": 202, "report": 404}  # what POST /event gets
 
 
 class Worker:
-    """One worker's app, spool and connections."""
+    """One worker's app and connections."""
 
-    def __init__(self, protocol: type[HttpToolsProtocol], config: uvicorn.Config, state) -> None:
+    def __init__(self, protocol, config: uvicorn.Config, state) -> None:
         self.state = state
         self.server = ServerState()
         self.server.default_headers = DATE
         self._new = lambda: protocol(config, self.server, state)
 
-    async def connect(self) -> tuple[socket.socket, HttpToolsProtocol]:
+    async def connect(self) -> tuple[socket.socket, asyncio.Protocol]:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         loop = asyncio.get_running_loop()
@@ -47,11 +58,22 @@ class Worker:
 
 
 @asynccontextmanager
-async def worker(path: str, data_dir: Path, disk=None, **settings) -> AsyncIterator[Worker]:
-    app = create_app(Settings(data_dir=str(data_dir), **settings), disk=disk)
+async def worker(service: str, data_dir: Path, disk=None, **settings) -> AsyncIterator[Worker]:
+    if service == "report":
+        named = {"data_dir": str(data_dir), "allowed_hosts": "x"} | settings
+        app = report.app.create_app(report.settings.Settings(**named))
+    else:
+        named = {"data_dir": str(data_dir)} | settings
+        app = ingest.app.create_app(ingest.settings.Settings(**named), disk=disk)
     config = uvicorn.Config(app, ws="none", access_log=False)
     async with app.router.lifespan_context(app) as state:
-        yield Worker(PATHS[path], config, state)
+        running = Worker(SERVICES[service], config, state)
+        try:
+            yield running
+        finally:
+            for connection in list(running.server.connections):
+                connection.transport.abort()
+            await asyncio.sleep(0)
 
 
 async def converse(worker: Worker, chunks: list[bytes], half_close: bool = False) -> bytes:
