@@ -8,6 +8,7 @@ erased person, quarantine. answers.json is what that code answered over it.
 import csv
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,10 +17,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.processes import PROJECT, compact_once, compactor, duckdb_cli, running
+from tests.processes import DUCKDB, PROJECT, compact_once, compactor, duckdb_cli, running
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())
+DUCKDBS = [DUCKDB, *filter(None, [os.environ.get("DUCKDB_1_4")])]
 LATE = {
     "site_id": "blog",
     "event_type": "page_view",
@@ -106,6 +108,12 @@ def test_an_old_folder_gives_its_figures_and_is_compacted_verified_and_erased(ve
         assert count(data_dir, "site_id = 'blog' AND user_id = 'bob'") == 0
         assert httpx2.get(report.url + "/ledger").json()["balanced"]
     assert "0 findings" in compactor("verify", data_dir=data_dir)
+    view = data_dir / "lake.duckdb"
+    for command in DUCKDBS:  # every column, though no part may have them all
+        said = duckdb_cli(
+            "select count(*), count(country) from events", database=view, command=command
+        )
+        assert said == f"{count(data_dir)},0"
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,14 @@
 
 import duckdb
 
+from compactor.lake.columns import SCHEMA, names_of, null
 from compactor.lake.disk import STAGED, Disk
 from compactor.lake.format import Lake
 from compactor.lake.publish import sweep
+from ingest.event import Role
 
+_NAMES = SCHEMA.names
+_OBJECTS = names_of(Role.OBJECT)
 STORAGE_VERSION = "v1.0.0"  # DuckDB 1.4 and later open it
 
 
@@ -20,15 +24,23 @@ def write_view(lake: Lake, disk: Disk) -> None:
     target = lake.folder.parent / "lake.duckdb"
     with duckdb.connect(":memory:") as database:
         database.execute(f"ATTACH {_text(staged)} AS lake (STORAGE_VERSION '{STORAGE_VERSION}')")
-        database.execute(
-            f"""CREATE VIEW lake.events AS SELECT * REPLACE (props::JSON AS props)
-                FROM read_parquet({_text(lake.events.resolve() / "**" / "*.parquet")},
-                                  hive_partitioning = true, hive_types = {{'date': DATE}})"""
-        )
+        database.execute(f"CREATE VIEW lake.events AS {_events(lake)}")
         database.execute("DETACH lake")
     disk.sync_file(staged)
     disk.rename(staged, target)
     disk.sync_folder(target.parent)
+
+
+def _events(lake: Lake) -> str:
+    """Every column that there is, also while all parts are older than some of them."""
+    columns = (f"{name}::JSON AS {name}" if name in _OBJECTS else f'"{name}"' for name in _NAMES)
+    glob = _text(lake.events.resolve() / "**" / "*.parquet")
+    return f"""
+        SELECT {", ".join(columns)}, date FROM (
+            SELECT {", ".join(map(null, _NAMES))}, NULL::DATE AS date WHERE false
+            UNION ALL BY NAME FROM read_parquet({glob}, union_by_name = true,
+                hive_partitioning = true, hive_types = {{'date': DATE}})
+        )"""
 
 
 def _text(value: object) -> str:

@@ -27,6 +27,7 @@ _TYPES = {
     Role.OBJECT: pa.string(),  # JSON text
 }
 assert _TYPES.keys() == set(Role), "a role without a type"
+_SQL_TYPES = {pa.string(): "VARCHAR", pa.int64(): "BIGINT", INSTANT: "TIMESTAMPTZ"}
 
 
 def names_of(*roles: Role) -> list[str]:
@@ -56,6 +57,11 @@ def completed(rows: pa.Table | pa.RecordBatch, schema: pa.Schema) -> pa.Table:
         for field in schema
     ]
     return pa.table(columns, names=schema.names).cast(schema)
+
+
+def null(name: str) -> str:
+    """The SQL for a column that is null in every row, of the type that it has elsewhere."""
+    return f'NULL::{_SQL_TYPES[SCHEMA.field(name).type]} AS "{name}"'
 
 
 encode_object = msgspec.json.Encoder().encode

@@ -4,13 +4,9 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-import pyarrow as pa
-
-from compactor.lake.columns import FORMAT_VERSION, SCHEMA, names_in
+from compactor.lake.columns import FORMAT_VERSION, SCHEMA, names_in, null
 from compactor.lake.format import Lake
 from report.snapshot.listed_part import ListedPart
-
-_TYPES = {pa.string(): "VARCHAR", pa.int64(): "BIGINT"}  # of the columns that may be absent
 
 
 def files(
@@ -21,9 +17,8 @@ def files(
         name_of_group = name if version == FORMAT_VERSION else f"{name}_v{version}"
         parameters[name_of_group] = [str(lake.path(each.part)) for each in group]
         source = f"read_parquet(${name_of_group}, hive_partitioning = false)"
-        absent = [column for column in SCHEMA.names if column not in names_in(version)]
-        nulls = "".join(f", NULL::{_TYPES[SCHEMA.field(each).type]} AS {each}" for each in absent)
-        yield f"(SELECT *{nulls} FROM {source})" if absent else source
+        absent = [null(column) for column in SCHEMA.names if column not in names_in(version)]
+        yield f"(SELECT {', '.join(['*', *absent])} FROM {source})" if absent else source
 
 
 def of_each_format(parts: Sequence[ListedPart]) -> Iterator[tuple[int, list[ListedPart]]]:
