@@ -1,0 +1,186 @@
+"""The columns that visits are found by, as numbers: a bounded share of the users at a time."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from compactor.lake.writer import one_chunk, prepare_columns, sort_order
+
+KEYS = ("site_id", "timestamp", "user_id", "event_type", "bot", "engaged_ms")
+VIEW, ENGAGEMENT, OTHER = 0, 1, 2  # what an event is to a visit
+_KINDS = pa.array(["page_view", "engagement"])
+_DAY_US = 86_400_000_000
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / the golden ratio: spreads what differs little
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows that can be read several times: always the same ones in the same order.
+
+    `read` is given names and has the tables of these columns, one after another. A row's position
+    counts from 0 over all of them. What a table has no column of is null.
+    """
+
+    count: int
+    read: Callable[[Sequence[str]], Iterable[pa.Table]]
+
+    def at(self, name: str, positions: Array) -> pa.Array:
+        """The values of a column at positions, which ascend."""
+        pieces, start = [pa.nulls(0)], 0
+        for table in self.read([name]):
+            end = start + table.num_rows
+            low, high = np.searchsorted(positions, (start, end))
+            if low < high:
+                column = column_of(table, name)
+                pieces.append(_plain(column.take(pa.array(positions[low:high] - start))))
+            start = end
+        return one_chunk(pa.concat_tables(map(_alone, pieces), promote_options="default")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The rows that may belong to visits, all of some users, sorted by user, site and time.
+
+    Arrays of one length.
+    """
+
+    position: Array  # in the rows
+    time_us: Array
+    kind: Array
+    engaged_ms: Array
+    is_first: Array  # of its site, user and UTC date
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+
+def members(rows: Rows, bucket_rows_max: int) -> Iterator[Members]:
+    """Every row that has a user_id and no bot, once.
+
+    Each bucket has whole users, and with ordinary users `bucket_rows_max` rows. The rows are read
+    once for each bucket. (What one user alone did is in one bucket, however much it is.)
+    """
+    buckets = max(1, -(-rows.count // bucket_rows_max))
+    for bucket in range(buckets):
+        yield _sorted(_keys(rows, bucket, buckets))
+
+
+def column_of(table: pa.Table, name: str) -> pa.ChunkedArray:
+    if name in table.column_names:
+        return table[name]
+    return pa.chunked_array([pa.nulls(table.num_rows)])
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Without codes."""
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _alone(column: pa.ChunkedArray | pa.Array) -> pa.Table:
+    return pa.table({"": column})
+
+
+def _keys(rows: Rows, bucket: int, buckets: int) -> pa.Table:
+    pieces, start = [], 0
+    for table in rows.read(KEYS):
+        pieces.append(_keys_of(table, start, bucket, buckets))
+        start += table.num_rows
+    assert start == rows.count, "the rows are not those that were counted"
+    return pa.concat_tables(pieces, promote_options="default")
+
+
+def _keys_of(table: pa.Table, start: int, bucket: int, buckets: int) -> pa.Table:
+    user = column_of(table, "user_id").cast(pa.string())
+    is_member = pc.and_(pc.is_valid(user), pc.is_null(column_of(table, "bot")))
+    if buckets > 1:
+        is_member = pc.and_(is_member, pa.array(_bucket_of(one_chunk(user), buckets) == bucket))
+    keys = pa.table(
+        {
+            "site_id": pc.dictionary_encode(table["site_id"]),
+            "timestamp": table["timestamp"],
+            "user_id": user,
+            "kind": _kind_of(table["event_type"]),
+            "engaged_ms": pc.fill_null(column_of(table, "engaged_ms").cast(pa.int64()), 0),
+            "position": pa.array(np.arange(start, start + table.num_rows)),
+        }
+    )
+    return keys.filter(is_member)
+
+
+def _bucket_of(users: pa.Array, buckets: int) -> Array:
+    """Of each user the bucket: equal texts have the same; different ones need not differ."""
+    _, offsets_buffer, data = users.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int32)[users.offset :][: len(users) + 1]
+    offsets = offsets.astype(np.int64)
+    text = np.frombuffer(data or b"", np.uint8)[offsets[0] : offsets[-1]]
+    offsets -= offsets[0]
+    place = np.arange(len(text)) - np.repeat(offsets[:-1], np.diff(offsets))
+    sums = np.concatenate(([0], np.cumsum(text * (place + 1))))
+    mixed = np.diff(sums[offsets]).astype(np.uint64) * _GOLDEN
+    return (mixed >> np.uint64(32)) % np.uint64(buckets)
+
+
+def _kind_of(event_type: pa.ChunkedArray) -> pa.Array:
+    """Looks at each type once, not at each row."""
+    coded = one_chunk(pc.dictionary_encode(event_type).unify_dictionaries())
+    kinds = pc.fill_null(pc.index_in(coded.dictionary, _KINDS), OTHER)
+    return kinds.cast(pa.int8()).take(coded.indices)
+
+
+def _sorted(keys: pa.Table) -> Members:
+    # codes tell users apart for certain, and are sorted in a fraction of the time of texts
+    user = _codes(keys["user_id"])
+    keys = prepare_columns(keys.drop_columns(["user_id"]))
+    site, time_us = _codes(keys["site_id"]), _numbers(keys["timestamp"].cast(pa.timestamp("us")))
+    by_time = None
+    if not _is_sorted(site, time_us):
+        by_time = sort_order(keys).to_numpy()
+        user = user[by_time]
+    # a row's place by site and time stands in the low bits: one sort of plain numbers does it
+    key = (user.astype(np.int64) << 32) | np.arange(len(user))
+    key.sort()
+    order = key & 0xFFFFFFFF
+    order = order if by_time is None else by_time[order]
+    site, time_us, user = site[order], time_us[order], key >> 32
+    is_first = changes(user) | changes(site) | changes(time_us // _DAY_US)
+    return Members(
+        _numbers(keys["position"])[order],
+        time_us,
+        _numbers(keys["kind"])[order],
+        _numbers(keys["engaged_ms"])[order],
+        is_first,
+    )
+
+
+def _is_sorted(site: Array, time_us: Array) -> bool:
+    """By time within site, and each site in one piece: as the lake has them."""
+    is_new = changes(site)
+    runs = site[is_new]
+    ascends = is_new[1:] | (time_us[1:] >= time_us[:-1])
+    return bool(ascends.all()) and len(np.unique(runs)) == len(runs)
+
+
+def changes(values: Array) -> Array:
+    """True where a value is not the one before it, and at the first."""
+    return np.concatenate(([True], values[1:] != values[:-1]))[: len(values)]
+
+
+def _codes(column: pa.ChunkedArray) -> Array:
+    coded = pc.dictionary_encode(column).unify_dictionaries()
+    return np.concatenate(
+        [np.empty(0, np.int32), *(chunk.indices.to_numpy() for chunk in coded.chunks)]
+    )
+
+
+def _numbers(column: pa.ChunkedArray) -> Array:
+    array = one_chunk(column)
+    if pa.types.is_timestamp(array.type):
+        array = array.cast(pa.int64())
+    result: Array = array.to_numpy()
+    return result
