@@ -14,6 +14,7 @@ KEYS = ("site_id", "timestamp", "user_id", "event_type", "bot", "engaged_ms")
 VIEW, ENGAGEMENT, OTHER = 0, 1, 2  # what an event is to a visit
 _KINDS = pa.array(["page_view", "engagement"])
 _DAY_US = 86_400_000_000
+_ENDS_BYTES = 4
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / the golden ratio: spreads what differs little
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -114,15 +115,19 @@ def _keys_of(table: pa.Table, start: int, bucket: int, buckets: int) -> pa.Table
 
 
 def _bucket_of(users: pa.Array, buckets: int) -> Array:
-    """Of each user the bucket: equal texts have the same; different ones need not differ."""
-    _, offsets_buffer, data = users.buffers()
-    offsets = np.frombuffer(offsets_buffer, np.int32)[users.offset :][: len(users) + 1]
-    offsets = offsets.astype(np.int64)
-    text = np.frombuffer(data or b"", np.uint8)[offsets[0] : offsets[-1]]
-    offsets -= offsets[0]
-    place = np.arange(len(text)) - np.repeat(offsets[:-1], np.diff(offsets))
-    sums = np.concatenate(([0], np.cumsum(text * (place + 1))))
-    mixed = np.diff(sums[offsets]).astype(np.uint64) * _GOLDEN
+    """Of each user the bucket: equal texts have the same; different ones need not differ.
+
+    The length and some bytes of both ends are enough to share users out evenly.
+    """
+    _, offsets, data = users.buffers()
+    ends = np.frombuffer(offsets, np.int32)[users.offset :][: len(users) + 1].astype(np.int64)
+    text = np.append(np.frombuffer(data or b"", np.uint8), np.uint8(0))
+    start, end = ends[:-1], ends[1:]
+    mixed = (end - start).astype(np.uint64)
+    for n in range(_ENDS_BYTES):
+        for place in (np.minimum(start + n, end - 1), np.maximum(end - 1 - n, start)):
+            mixed = (mixed + text[place]) * _GOLDEN
+    mixed[start == end] = 0  # of an empty text there is no byte
     return (mixed >> np.uint64(32)) % np.uint64(buckets)
 
 
@@ -137,7 +142,8 @@ def _sorted(keys: pa.Table) -> Members:
     # codes tell users apart for certain, and are sorted in a fraction of the time of texts
     user = _codes(keys["user_id"])
     keys = prepare_columns(keys.drop_columns(["user_id"]))
-    site, time_us = _codes(keys["site_id"]), _numbers(keys["timestamp"].cast(pa.timestamp("us")))
+    site = one_chunk(keys["site_id"]).indices.to_numpy()
+    time_us = _numbers(keys["timestamp"].cast(pa.timestamp("us")))
     by_time = None
     if not _is_sorted(site, time_us):
         by_time = sort_order(keys).to_numpy()
@@ -171,11 +177,10 @@ def changes(values: Array) -> Array:
     return np.concatenate(([True], values[1:] != values[:-1]))[: len(values)]
 
 
-def _codes(column: pa.ChunkedArray) -> Array:
-    coded = pc.dictionary_encode(column).unify_dictionaries()
-    return np.concatenate(
-        [np.empty(0, np.int32), *(chunk.indices.to_numpy() for chunk in coded.chunks)]
-    )
+def _codes(texts: pa.ChunkedArray) -> Array:
+    """A number for each text, the same for equal ones: whatever the chunk, from one dictionary."""
+    chunks = pc.dictionary_encode(texts).chunks
+    return np.concatenate([np.empty(0, np.int32), *(chunk.indices.to_numpy() for chunk in chunks)])
 
 
 def _numbers(column: pa.ChunkedArray) -> Array:
