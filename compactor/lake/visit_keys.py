@@ -8,8 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from compactor.lake.columns import INSTANT
 from compactor.lake.writer import one_chunk, prepare_columns, sort_order
 
+BUCKETS_MAX = 16  # so that to find the visits of very many rows does not take ever longer a row
 KEYS = ("site_id", "timestamp", "user_id", "event_type", "bot", "engaged_ms")
 VIEW, ENGAGEMENT, OTHER = 0, 1, 2  # what an event is to a visit
 _KINDS = pa.array(["page_view", "engagement"])
@@ -61,13 +63,13 @@ class Members:
         return len(self.position)
 
 
-def members(rows: Rows, bucket_rows_max: int) -> Iterator[Members]:
+def members(rows: Rows, bucket_rows: int) -> Iterator[Members]:
     """Every row that has a user_id and no bot, once.
 
-    Each bucket has whole users, and with ordinary users `bucket_rows_max` rows. The rows are read
-    once for each bucket. (What one user alone did is in one bucket, however much it is.)
+    A bucket has whole users, of `bucket_rows` rows as long as BUCKETS_MAX are enough: the rows are
+    read once for each. (What one user alone did is in one bucket, however much it is.)
     """
-    buckets = max(1, -(-rows.count // bucket_rows_max))
+    buckets = max(1, min(-(-rows.count // bucket_rows), BUCKETS_MAX))
     for bucket in range(buckets):
         yield _sorted(_keys(rows, bucket, buckets))
 
@@ -104,7 +106,7 @@ def _keys_of(table: pa.Table, start: int, bucket: int, buckets: int) -> pa.Table
     keys = pa.table(
         {
             "site_id": pc.dictionary_encode(table["site_id"]),
-            "timestamp": table["timestamp"],
+            "timestamp": table["timestamp"].cast(INSTANT).cast(pa.int64()),
             "user_id": user,
             "kind": _kind_of(table["event_type"]),
             "engaged_ms": pc.fill_null(column_of(table, "engaged_ms").cast(pa.int64()), 0),
@@ -140,28 +142,29 @@ def _kind_of(event_type: pa.ChunkedArray) -> pa.Array:
 
 def _sorted(keys: pa.Table) -> Members:
     # codes tell users apart for certain, and are sorted in a fraction of the time of texts
-    user = _codes(keys["user_id"])
-    keys = prepare_columns(keys.drop_columns(["user_id"]))
-    site = one_chunk(keys["site_id"]).indices.to_numpy()
-    time_us = _numbers(keys["timestamp"].cast(pa.timestamp("us")))
+    user = _indices(pc.dictionary_encode(keys["user_id"]))
+    keys = keys.drop_columns(["user_id"])
+    site = _indices(keys["site_id"].unify_dictionaries())
+    time_us = _numbers(keys["timestamp"])
     by_time = None
     if not _is_sorted(site, time_us):
-        by_time = sort_order(keys).to_numpy()
+        by_time = sort_order(prepare_columns(keys.select(["site_id", "timestamp"]))).to_numpy()
         user = user[by_time]
     # a row's place by site and time stands in the low bits: one sort of plain numbers does it
-    key = (user.astype(np.int64) << 32) | np.arange(len(user))
+    key = user.astype(np.int64)
+    key <<= 32
+    key |= np.arange(len(key))
     key.sort()
     order = key & 0xFFFFFFFF
     order = order if by_time is None else by_time[order]
-    site, time_us, user = site[order], time_us[order], key >> 32
-    is_first = changes(user) | changes(site) | changes(time_us // _DAY_US)
-    return Members(
-        _numbers(keys["position"])[order],
-        time_us,
-        _numbers(keys["kind"])[order],
-        _numbers(keys["engaged_ms"])[order],
-        is_first,
+    key >>= 32
+    time_us = time_us[order]
+    is_first = changes(key) | changes(site[order]) | changes(time_us // _DAY_US)
+    del key
+    position, kind, engaged_ms = (
+        _numbers(keys[name])[order] for name in ("position", "kind", "engaged_ms")
     )
+    return Members(position, time_us, kind, engaged_ms, is_first)
 
 
 def _is_sorted(site: Array, time_us: Array) -> bool:
@@ -177,15 +180,13 @@ def changes(values: Array) -> Array:
     return np.concatenate(([True], values[1:] != values[:-1]))[: len(values)]
 
 
-def _codes(texts: pa.ChunkedArray) -> Array:
-    """A number for each text, the same for equal ones: whatever the chunk, from one dictionary."""
-    chunks = pc.dictionary_encode(texts).chunks
-    return np.concatenate([np.empty(0, np.int32), *(chunk.indices.to_numpy() for chunk in chunks)])
+def _indices(coded: pa.ChunkedArray) -> Array:
+    """Codes; the chunks have one dictionary, as dictionary_encode() and unify_dictionaries() do."""
+    chunks = (chunk.indices.to_numpy() for chunk in coded.chunks)
+    return np.concatenate([np.empty(0, np.int32), *chunks])
 
 
 def _numbers(column: pa.ChunkedArray) -> Array:
-    array = one_chunk(column)
-    if pa.types.is_timestamp(array.type):
-        array = array.cast(pa.int64())
-    result: Array = array.to_numpy()
+    """Straight into one array: Arrow would need as much once more to join the chunks."""
+    result: Array = column.to_numpy()
     return result

@@ -47,7 +47,7 @@ from compactor.lake.visit_keys import (
 from ingest.event import COLUMNS
 
 GAP_MS_MAX = 30 * 60 * 1_000
-BUCKET_ROWS_MAX = 1 << 22  # about 100 bytes of memory a row, while they are looked at
+BUCKET_ROWS = 1 << 21  # are looked at together, in 100 bytes of memory each
 
 _SUMMARY = (
     pa.field("visit_views", pa.int32()),
@@ -96,13 +96,13 @@ def add_visits(table: pa.Table) -> pa.Table:
     return table
 
 
-def find_visits(rows: Rows, bucket_rows_max: int = BUCKET_ROWS_MAX) -> Visits:
+def find_visits(rows: Rows, bucket_rows: int = BUCKET_ROWS) -> Visits:
     """The visits of whole dates. Memory is bounded by a bucket of users and the result.
 
     The rows' keys are read once a bucket, the paths once, other columns only for equal timestamps.
     """
     visit = np.zeros(rows.count, np.int32)
-    found = [_find(rows, some, visit) for some in members(rows, bucket_rows_max) if len(some)]
+    found = [_find(rows, some, visit) for some in members(rows, bucket_rows) if len(some)]
     if not found:
         return Visits(visit, np.empty(0, np.int64), pa.schema(_SUMMARY).empty_table())
     carriers, exits, *sums = (np.concatenate(each) for each in zip(*found, strict=True))

@@ -183,6 +183,8 @@ def gathered(visits: Visits) -> Callable[[], object]:
 
 def grown(path: Path, buckets: int) -> None:
     """In a process of its own."""
+    import compactor.allocator  # noqa: F401  as `python -m compactor` does
+
     rows = rows_of(path)
     for _ in rows.read(KEYS):
         pass
@@ -236,7 +238,7 @@ def size(found: pa.Table, name: str, encoding: str, level: int) -> float:
 
 
 def ask(path: Path, repeat: int) -> None:
-    said = {"events": f"'{path}'", "site": BIGGEST, "figures": FIGURES}
+    said = {"events": f"read_parquet('{path}')", "site": BIGGEST, "figures": FIGURES}
     with duckdb.connect(config={"threads": 1}) as database:
         database.execute("SET TimeZone = 'UTC'")
 

@@ -203,7 +203,7 @@ def test_neither_order_nor_division_nor_buckets_of_users_matter(seed):
                 some = coded(some)
             yield some
 
-    visits = find_visits(Rows(len(rows), read), bucket_rows_max=draw.choice([1, 5, 20, 1_000]))
+    visits = find_visits(Rows(len(rows), read), bucket_rows=draw.choice([1, 5, 20, 1_000]))
     positions = np.arange(len(rows))
     draw.shuffle(positions)
     columns = visits.columns(positions)
@@ -249,6 +249,13 @@ def test_a_pause_of_exactly_thirty_minutes_does_not_end_a_visit():
 def test_a_visit_ends_at_midnight_in_utc_and_the_next_is_the_first_of_its_day():
     rows = [view("08:00"), view("23:59"), view("+00:00")]
     assert visits(*rows) == ([1, 2, 1], [(1, 0, 0, 0, "/")] * 3)
+
+
+def test_midnight_is_that_of_utc_whatever_zone_the_column_names():
+    rows = table([view("23:50"), view("23:59:59.999999"), view("+00:00"), view("+00:10")])
+    zoned = rows["timestamp"].cast(pa.timestamp("us", "Asia/Kolkata"))
+    rows = rows.set_column(rows.column_names.index("timestamp"), "timestamp", zoned)
+    assert add_visits(rows)["visit_views"].to_pylist() == [2, None, 2, None]
 
 
 def test_a_visit_is_of_one_user_on_one_site():
