@@ -2,7 +2,7 @@
 
     find    µs an event of finding them, beside reading the columns that it takes: part by part as
             the compactor settles, as one table in memory as report does for dates that are open,
-            with the rows out of order, and with many buckets of users
+            with the rows out of order, and with users in more and fewer shares
     keep    bytes an event of each column in Parquet (zstd), by encoding
     ask     visits, bounce rate and duration of the biggest site, of the written columns and of raw
             rows by window functions, in DuckDB on one thread; the figures are compared
@@ -162,8 +162,9 @@ def find(path: Path, repeat: int) -> None:
     site = table.filter(pc.equal(table["site_id"], BIGGEST)).combine_chunks()
     contenders: dict[str, tuple[Callable[[], object], int]] = {
         "read the columns": (lambda: sum(map(len, rows.read(KEYS))), rows.count),
-        "find, read from the file": (lambda: find_visits(rows), rows.count),
-        "find, read four times": (lambda: find_visits(rows, -(-rows.count // 4)), rows.count),
+        "find, as the compactor does": (lambda: find_visits(rows), rows.count),
+        "find, all users at once": (lambda: find_visits(rows, rows.count), rows.count),
+        "find, users in four shares": (lambda: find_visits(rows, -(-rows.count // 4)), rows.count),
         "columns of a find, in order": (gathered(find_visits(rows)), rows.count),
         "table": (lambda: add_visits(table), table.num_rows),
         "table, halves exchanged": (lambda: add_visits(turned), table.num_rows),
@@ -203,7 +204,7 @@ def memory(path: Path) -> None:
     for buckets in (1, 2, 4, 16):
         command = [sys.executable, "-m", "tests.bench.visits", "--grown", str(path), str(buckets)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        print(f"memory with {buckets:2} buckets of users {float(done.stdout):25.0f} bytes/event")
+        print(f"memory with {buckets:2} shares of users  {float(done.stdout):25.0f} bytes/event")
 
 
 def keep(path: Path) -> None:
