@@ -47,7 +47,7 @@ from compactor.lake.visit_keys import (
 from ingest.event import COLUMNS
 
 GAP_MS_MAX = 30 * 60 * 1_000
-BUCKET_ROWS = 1 << 21  # are looked at together, in 100 bytes of memory each
+BUCKET_ROWS = 1 << 21  # are looked at together, in 130 bytes of memory each
 
 _SUMMARY = (
     pa.field("visit_views", pa.int32()),

@@ -133,7 +133,8 @@ def write(path: Path, rows: pa.Table) -> None:
 
 
 def rows_of(path: Path) -> Rows:
-    file = pq.ParquetFile(path, read_dictionary=list(CODED), pre_buffer=False)
+    coded = list(set(CODED) & set(pq.read_schema(path).names))
+    file = pq.ParquetFile(path, read_dictionary=coded, pre_buffer=False)
 
     def read(names: Sequence[str]) -> Iterator[pa.Table]:
         present = [name for name in names if name in file.schema_arrow.names]
