@@ -133,7 +133,9 @@ def counted_together(
     groups = {segment: ([segment], [segment]) for segment in segments}
     for key in lines_of:
         first, _, last = key.partition("..")
-        inside = [s for s in groups if s[14:22] == first[14:22] and first[23:] <= s[23:] <= last[23:]]
+        inside = [
+            s for s in groups if s[14:22] == first[14:22] and first[23:] <= s[23:] <= last[23:]
+        ]
         if not inside:
             continue
         joined: tuple[list[str], list[str]] = ([], [key])
