@@ -51,7 +51,7 @@ def lake(tmp_path_factory):
     ):
         log = DATA / "apache_logs.gz"
         said = import_log(ingest, str(log))
-        assert said == "10000 lines: 10000 sent, 0 not log lines, 0 rejected\n"
+        assert said == "10000 lines: 10000 sent, 0 not understood, 0 rejected\n"
         assert_report_tells_the_truth(report)  # from the spool
         import_log(ingest, "-", stdin=gzip.decompress(log.read_bytes()))
         assert_report_tells_the_truth(report)  # nothing was added

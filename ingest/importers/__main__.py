@@ -1,17 +1,17 @@
-"""Sends the page views in web server logs to a running Footfall ingest.
+"""Sends what other tools have kept to a running Footfall ingest.
 
-Reads Apache and nginx logs in the common or combined format, plain or gzip; - is standard input.
-Every line of that form is one page view, whatever its method or status (logline.py has
-the mapping). Any other line is counted, and the first few are named.
+The format of a file is recognised by its first lines; plain or gzip; - is standard input. In a
+log every line is one page view, whatever its method or status. A line that is not understood is
+counted, and the first few are named.
 
 Addresses and agents are not sent: a visitor is known by a hash of both, keyed with a secret of the
 installation in DATA_DIR/visitors (an environment variable; by default data). The same visitor is
 the same user_id as long as the secret is there. ingest, which has the same DATA_DIR, knows the
 importer by it, and takes events of any time since 1970 from it alone.
 
-It is safe to run again, after a failure or with a log that has grown: an event's id follows from
+It is safe to run again, after a failure or with a file that has grown: an event's id follows from
 its line, so nothing is counted twice, while identical lines of one file are separate events.
-Identical lines of different files pass for copies of one line (logfile.py says why), so
+Identical lines of different files pass for copies of one line (lines.py says why), so
 pipe the logs of several servers in as one: cat web1.log web2.log | ... -
 
 Exit status: 0 all was sent; 1 all was sent but for events that the collector rejected or files
@@ -22,106 +22,21 @@ the output was closed.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 from urllib.parse import urlsplit
 
-import msgspec
 from tqdm import tqdm
 
-from ingest.batch import BATCH_DATES_MAX
 from ingest.importers.delivery import Answer, Delivery, Patience, Undelivered
-from ingest.importers.formats import combined
-from ingest.importers.lines import READ_ERRORS, EventIds, read_lines, size_bytes
-from ingest.importers.record import seed
+from ingest.importers.events import NAMED_MAX, Event, Source, Tally, batches_of
+from ingest.importers.formats import FORMATS
+from ingest.importers.lines import size_bytes
+from ingest.importers.record import LONGEST
 from ingest.secret import ImportSecret, destroy_import_secret, import_secret
 
-BATCH_EVENTS_MAX = 1000
-BATCH_BYTES_MAX = 1024 * 1024  # ingest takes ten times that; nginx in front, by default, does not
-NAMED_MAX = 5  # lines named on stderr for each thing that can be wrong with them
-
-
-class Event(NamedTuple):
-    place: str
-    date: str
-    body: bytes
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of each line read."""
-
-    lines: int = 0
-    sent: int = 0
-    not_log_lines: int = 0
-    rejected: int = 0
-    unread_files: int = 0
-
-    def __str__(self) -> str:
-        return (
-            f"{self.lines} lines: {self.sent} sent, "
-            f"{self.not_log_lines} not log lines, {self.rejected} rejected"
-        )
-
-
-def events_of(
-    names: Sequence[str],
-    site_id: str,
-    secret: ImportSecret,
-    on_bytes: Callable[[int], object],
-    tally: Tally,
-) -> Iterator[Event]:
-    """The events of all files. One that cannot be read costs what is left of it, not the others."""
-    for name in names:
-        try:
-            yield from events_of_file(name, site_id, secret, on_bytes, tally)
-        except READ_ERRORS as error:
-            tally.unread_files += 1
-            complain(f"{name}: {getattr(error, 'strerror', None) or error}")
-
-
-def events_of_file(
-    name: str,
-    site_id: str,
-    secret: ImportSecret,
-    on_bytes: Callable[[int], object],
-    tally: Tally,
-) -> Iterator[Event]:
-    with closing(EventIds()) as ids:
-        for line in read_lines(name, on_bytes):
-            tally.lines += 1
-            record = combined.read(line.raw)
-            if record is None:
-                tally.not_log_lines += 1
-                if tally.not_log_lines <= NAMED_MAX:
-                    complain(f"{line.place}: not a log line")
-                continue
-            event = {"site_id": site_id, "event_id": ids.next(seed(record, line.raw))}
-            if record.visitor is not None:
-                event["user_id"] = secret.user_id(site_id, record.visitor)
-            event |= record.event
-            yield Event(line.place, event["timestamp"][:10], msgspec.json.encode(event))
-
-
-def batches_of(events: Iterable[Event]) -> Iterator[list[Event]]:
-    batch: list[Event] = []
-    batch_bytes, dates = 0, set[str]()
-    for event in events:
-        event_bytes = len(event.body) + 1  # and its line ending
-        dates.add(event.date)
-        if (
-            len(batch) == BATCH_EVENTS_MAX
-            or batch_bytes + event_bytes > BATCH_BYTES_MAX
-            or len(dates) > BATCH_DATES_MAX
-        ):
-            yield batch
-            batch, batch_bytes, dates = [], 0, {event.date}
-        batch.append(event)
-        batch_bytes += event_bytes
-    if batch:
-        yield batch
+BY_NAME = {each.name: each for each in FORMATS}
 
 
 def count(answer: Answer, batch: Sequence[Event], tally: Tally) -> None:
@@ -132,7 +47,7 @@ def count(answer: Answer, batch: Sequence[Event], tally: Tally) -> None:
 
 
 def complain(text: str) -> None:
-    tqdm.write(f"accesslog: {text}", file=sys.stderr)  # print would tear the progress bar
+    tqdm.write(f"import: {text}", file=sys.stderr)  # print would tear the progress bar
 
 
 def send(options: argparse.Namespace, secret: ImportSecret, tally: Tally) -> None:
@@ -143,8 +58,10 @@ def send(options: argparse.Namespace, secret: ImportSecret, tally: Tally) -> Non
     disable = options.quiet or not os.isatty(2)
     bar = tqdm(total=size_bytes(options.files), unit="B", unit_scale=True, disable=disable)
     with closing(delivery), bar:
-        events = events_of(options.files, options.site, secret, bar.update, tally)
-        for batch in batches_of(events):
+        source = Source(
+            options.site, secret, BY_NAME.get(options.format), bar.update, complain, tally
+        )
+        for batch in batches_of(source.events(options.files)):
             count(delivery.send([event.body for event in batch]), batch, tally)
 
 
@@ -183,14 +100,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m ingest.accesslog",
+        prog="python -m ingest.importers",
         description=__doc__,
+        epilog="formats:\n" + "".join(f"  {each.name:12} {each.title}\n" for each in FORMATS),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("files", nargs="+", metavar="FILE")
     add("--site", required=True, type=site_id, help="the site_id of the events")
     add("--url", type=ingest_url, default="http://127.0.0.1:8000", help="default: %(default)s")
+    add("--format", choices=sorted(BY_NAME), help="that of all files; default: each its own")
     waiting = "how long to wait for an ingest that is away or overloaded; default: %(default)s"
     add("--give-up-after", type=int, default=120, metavar="SECONDS", help=waiting)
     add("--quiet", action="store_true", help="no progress bar")
@@ -210,8 +129,9 @@ class DestroySecret(argparse.Action):
 
 
 def site_id(text: str) -> str:
-    if not 1 <= len(text) <= 64 or not text.isprintable():
-        raise argparse.ArgumentTypeError("must be 1 to 64 printable characters")
+    longest = LONGEST["site_id"]
+    if not 1 <= len(text) <= longest or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"must be 1 to {longest} printable characters")
     return text
 
 

@@ -3,6 +3,9 @@
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from ingest.event import COLUMNS
+
+LONGEST = {column.name: column.longest for column in COLUMNS}  # of texts, in characters
 SEPARATOR = "\x1f"
 
 

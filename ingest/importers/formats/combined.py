@@ -20,10 +20,10 @@ so the collector has no reason to refuse it. A path or referrer over 2,048 chara
 import re
 from datetime import datetime
 
-from ingest.importers.record import Record
+from ingest.importers.record import LONGEST, Record
 from ingest.timestamp import write
 
-TEXT_LENGTH_MAX = 2048  # of a path and of a referrer: the limit that ingest enforces
+TEXT_LENGTH_MAX = min(LONGEST["path"], LONGEST["referrer"])
 
 # Possessive, so that a hostile line cannot make the match try every way to split a field.
 QUOTED = rb"(?:[^\"\\]++|\\.)*+"

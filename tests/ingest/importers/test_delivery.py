@@ -5,7 +5,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from ingest.importers.delivery import Answer, Delivery, Patience, Rejection, Undelivered
-from tests.ingest.accesslog.stub_collector import HANG_UP, Reply, StubCollector, stub_collector
+from tests.ingest.importers.stub_collector import HANG_UP, Reply, StubCollector, stub_collector
 
 EVENTS = [b'{"n":1}', b'{"n":2}']
 TAKEN = Answer(accepted=2)

@@ -1,6 +1,7 @@
 """The command as a user runs it: a process of its own, against a stub of the collector."""
 
 import gzip
+import json
 import os
 import signal
 import stat
@@ -14,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from ingest.importers.__main__ import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, Event, batches_of
+from ingest.importers.events import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, Event, batches_of
 from ingest.importers.formats.combined import read
 from ingest.importers.record import seed
-from tests.ingest.accesslog.stub_collector import Reply, StubCollector, stub_collector
+from tests.ingest.importers.stub_collector import Reply, StubCollector, stub_collector
 
 ROOT = Path(__file__).parents[3]
 APACHE = ROOT / "tests" / "data" / "elastic_apache" / "apache_logs.gz"
-COMMAND = [sys.executable, "-m", "ingest.accesslog"]
+COMMAND = [sys.executable, "-m", "ingest.importers"]
 ENDS_WITHIN_S = 60.0
 # Unbuffered, a failed write leaves nothing that Python would flush once more at exit.
 BUFFERED = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
@@ -71,7 +72,7 @@ def stored(collector: StubCollector) -> set[tuple[str, str, str]]:
 def test_every_line_arrives_as_an_event_of_the_site(collector: StubCollector, log: Path) -> None:
     done = run(collector, log)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout == b"3 lines: 3 sent, 0 not log lines, 0 rejected\n"
+    assert done.stdout == b"3 lines: 3 sent, 0 not understood, 0 rejected\n"
     assert [(e["site_id"], e["path"]) for e in collector.events] == [
         ("blog", "/a"),
         ("blog", "/b"),
@@ -79,10 +80,43 @@ def test_every_line_arrives_as_an_event_of_the_site(collector: StubCollector, lo
     ]
 
 
+def test_an_export_goes_back_in_as_often_as_one_likes(collector: StubCollector, log: Path) -> None:
+    event = {"event_type": "x", "timestamp": "2019-11-22T08:00:00Z", "user_id": "ann"}
+    exported = [event | {"site_id": "shop", "received_at": "2026-11-22T08:00:00Z"}] * 2
+    exported.append(exported[0] | {"event_id": "c0ffee"})
+    log.write_text("".join(json.dumps(each) + "\n" for each in exported))
+    for _ in range(2):
+        assert run(collector, log).stdout == b"3 lines: 3 sent, 0 not understood, 0 rejected\n"
+    assert len(stored(collector)) == 3
+    first = collector.events[0]
+    assert first == event | {"site_id": "blog", "event_id": first["event_id"]}
+    assert collector.events[2]["event_id"] == "c0ffee"
+
+
+def test_a_file_of_no_known_format_costs_one_line_and_not_the_other_files(
+    collector: StubCollector, log: Path
+) -> None:
+    other = log.with_name("other.txt")
+    other.write_text("oops\n" * 10)
+    done = run(collector, other, log)
+    assert (done.returncode, len(collector.events)) == (1, 3)
+    assert done.stderr.decode() == (
+        f"import: {other}: its format is not recognised; --format says which it is\n"
+    )
+    done = run(collector, other, "--format", "combined")
+    assert done.stdout == b"10 lines: 0 sent, 10 not understood, 0 rejected\n"
+
+
+def test_the_name_that_scripts_know_imports_as_well(collector: StubCollector, log: Path) -> None:
+    command = [sys.executable, "-m", "ingest.accesslog", log, "--site=a", "--url", collector.url]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True)
+    assert (done.returncode, len(collector.events)) == (0, 3)
+
+
 def test_a_real_log_run_twice_is_stored_once(collector: StubCollector) -> None:
     for _ in range(2):
         done = run(collector, APACHE)
-        assert done.stdout == b"10000 lines: 10000 sent, 0 not log lines, 0 rejected\n"
+        assert done.stdout == b"10000 lines: 10000 sent, 0 not understood, 0 rejected\n"
     assert len(collector.events) == 20_000
     assert len(stored(collector)) == 10_000
     assert len(collector.clients) == 2
@@ -106,8 +140,8 @@ def test_identical_lines_of_piped_files_are_events_of_their_own(
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
 def test_a_dash_is_standard_input(pack: Callable[[bytes], bytes], collector: StubCollector) -> None:
     done = run(collector, "-", stdin=pack((log_line("/a") + "oops\n").encode()))
-    assert done.stdout == b"2 lines: 1 sent, 1 not log lines, 0 rejected\n"
-    assert done.stderr == b"accesslog: (standard input):2: not a log line\n"
+    assert done.stdout == b"2 lines: 1 sent, 1 not understood, 0 rejected\n"
+    assert done.stderr == b"import: (standard input):2: not understood\n"
 
 
 def test_only_the_first_few_lines_that_are_no_log_lines_are_named(
@@ -115,9 +149,9 @@ def test_only_the_first_few_lines_that_are_no_log_lines_are_named(
 ) -> None:
     log.write_text(log_line("/a") + "oops\n" * 100)
     done = run(collector, log)
-    assert (done.returncode, done.stdout.split(b",")[1]) == (0, b" 100 not log lines")
+    assert (done.returncode, done.stdout.split(b",")[1]) == (0, b" 100 not understood")
     assert done.stderr.decode().splitlines() == [
-        f"accesslog: {log}:{number}: not a log line" for number in range(2, 7)
+        f"import: {log}:{number}: not understood" for number in range(2, 7)
     ]
 
 
@@ -133,10 +167,10 @@ def test_rejected_events_are_named_and_counted_and_the_rest_is_sent(
     ]
     done = run(collector, log)
     assert done.returncode == 1
-    assert done.stdout == b"1003 lines: 999 sent, 0 not log lines, 4 rejected\n"
+    assert done.stdout == b"1003 lines: 999 sent, 0 not understood, 4 rejected\n"
     assert done.stderr.decode().splitlines() == [
-        f"accesslog: {log}:2: rejected: timestamp_out_of_range in the future",
-        f"accesslog: {log}:1001: rejected: invalid_event none of it",
+        f"import: {log}:2: rejected: timestamp_out_of_range in the future",
+        f"import: {log}:1001: rejected: invalid_event none of it",
     ]
 
 
@@ -153,7 +187,7 @@ def test_another_refusal_stops_with_one_line(collector: StubCollector, log: Path
     done = run(collector, log)
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.decode() == (
-        f"accesslog: {collector.url}: answered 404 not_found no such page"
+        f"import: {collector.url}: answered 404 not_found no such page"
         f" (0 events were sent before; {SAFE})\n"
     )
 
@@ -164,7 +198,7 @@ def test_nobody_at_the_url_ends_with_one_line(log: Path) -> None:
     done = run(gone, log)
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.decode() == (
-        f"accesslog: {gone.url}: [Errno 111] Connection refused; gave up after 0 s"
+        f"import: {gone.url}: [Errno 111] Connection refused; gave up after 0 s"
         f" (0 events were sent before; {SAFE})\n"
     )
 
@@ -175,7 +209,7 @@ def test_a_missing_file_costs_one_line_and_not_the_other_files(
     done = run(collector, log.with_name("missing.log"), log)
     assert (done.returncode, len(collector.events)) == (1, 3)
     assert done.stderr.decode() == (
-        f"accesslog: {log.with_name('missing.log')}: No such file or directory\n"
+        f"import: {log.with_name('missing.log')}: No such file or directory\n"
     )
 
 
@@ -191,8 +225,8 @@ def test_what_a_gzip_cut_short_still_holds_is_sent(collector: StubCollector, log
     done = run(collector, cut)
     assert done.returncode == 1
     assert 8_000 < len(collector.events) < 10_000
-    assert f"{len(collector.events)} sent, 0 not log lines" in done.stdout.decode()
-    assert done.stderr.decode().startswith(f"accesslog: {cut}: Compressed file ended before")
+    assert f"{len(collector.events)} sent, 0 not understood" in done.stdout.decode()
+    assert done.stderr.decode().startswith(f"import: {cut}: Compressed file ended before")
     assert done.stderr.count(b"\n") == 1
 
 
@@ -230,7 +264,7 @@ def test_ctrl_c_ends_with_one_line(collector: StubCollector, log: Path) -> None:
     out, err = process.communicate(timeout=ENDS_WITHIN_S)
     released.set()
     assert (process.returncode, out) == (130, b"")
-    assert err.decode() == f"accesslog: interrupted (0 events were sent before; {SAFE})\n"
+    assert err.decode() == f"import: interrupted (0 events were sent before; {SAFE})\n"
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
@@ -340,8 +374,8 @@ def test_a_collector_that_takes_less_at_a_time_is_sent_less(
     taken = Reply(202, {"accepted": 5, "rejected": 0})
     collector.script = [too_large, taken, Reply(207, rejected)]
     done = run(collector, log)
-    assert done.stdout == b"10 lines: 9 sent, 0 not log lines, 1 rejected\n"
-    assert done.stderr.startswith(f"accesslog: {log}:9: rejected".encode())
+    assert done.stdout == b"10 lines: 9 sent, 0 not understood, 1 rejected\n"
+    assert done.stderr.startswith(f"import: {log}:9: rejected".encode())
 
 
 def test_a_batch_ends_at_the_most_events_or_bytes() -> None:
