@@ -7,51 +7,42 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
+from starlette import routing
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from ingest.batch import to_lines
-from ingest.dialects.native import Wishes, plain_targets, wishes_of
+from ingest.dialects.dialect import Route
+from ingest.dialects.routes import ROUTES, plain_targets
 from ingest.disk import Disk
-from ingest.event import BATCH_BYTES_MAX, EVENT_BYTES_MAX, Identify, Receipt, to_line
+from ingest.event import BATCH_BYTES_MAX
 from ingest.http import problem
-from ingest.http.body import decoded
-from ingest.http.connection import Refuse
 from ingest.http.limits import Limits
+from ingest.intake import endpoint, origin_of
 from ingest.refusal import Refusal, Refused
 from ingest.responses import Answers
-from ingest.secret import is_import
 from ingest.segment import spool_folder
 from ingest.settings import Settings
 from ingest.spool import Spool
+from ingest.state import State
 from ingest.telemetry import CONTENT_TYPE, Metrics
 from ingest.tracker import Tracker
 from ingest.visitor import Visitors
 
 
-class State(TypedDict):
-    settings: Settings
-    metrics: Metrics
-    answers: Answers
-    limits: Limits
-    refuse: Refuse
-    body_bytes_max: dict[bytes | None, int]  # by path; None is any other
-    spool: Spool
-    visitors: Visitors
-    plain_targets: dict[bytes, Wishes]  # of the events that ingest.fast_path answers itself
-
-
 def create_app(
-    settings: Settings | None = None, counters: Path | None = None, disk: Disk | None = None
+    settings: Settings | None = None,
+    counters: Path | None = None,
+    disk: Disk | None = None,
+    routes: tuple[Route, ...] = ROUTES,
 ) -> Starlette:
     """The app that uvicorn serves. Nothing is opened before its lifespan starts.
 
-    `counters` is a folder in which the workers of a service share what they count.
+    `counters` is a folder in which the workers of a service share what they count; `routes` is
+    what clients may speak.
     """
     settings = settings or Settings.from_env(os.environ)
 
@@ -72,10 +63,11 @@ def create_app(
                 "answers": answers,
                 "limits": limits,
                 "refuse": answers.refuse,
-                "body_bytes_max": {b"/event": EVENT_BYTES_MAX, None: BATCH_BYTES_MAX},
+                "body_bytes_max": {None: BATCH_BYTES_MAX}
+                | {each.path.encode(): each.bytes_max for each in routes},
                 "spool": spool,
                 "visitors": visitors,
-                "plain_targets": plain_targets(settings),
+                "plain_targets": plain_targets(routes, settings.ack),
             }
         finally:
             sweeper.cancel()
@@ -84,12 +76,11 @@ def create_app(
 
     app = Starlette(
         routes=[
-            Route("/event", post_event, methods=["POST", "OPTIONS"]),
-            Route("/events", post_events, methods=["POST", "OPTIONS"]),
-            Route("/tracker.js", Tracker().get),
-            Route("/health", health),
-            Route("/ready", ready),
-            Route("/metrics", metrics),
+            *map(spoken, routes),
+            routing.Route("/tracker.js", Tracker().get),
+            routing.Route("/health", health),
+            routing.Route("/ready", ready),
+            routing.Route("/metrics", metrics),
         ],
         exception_handlers={
             problem.Refused: on_refused,
@@ -101,35 +92,16 @@ def create_app(
     return app
 
 
+def spoken(route: Route) -> routing.Route:
+    methods = [*route.methods, *(["OPTIONS"] if route.cors else [])]
+    return routing.Route(route.path, endpoint(route), methods=methods)
+
+
 def end_with_parent() -> None:
     """A worker whose supervisor was killed would hold the port against its successor."""
     parent = multiprocessing.parent_process()
     if parent:
         asyncio.get_running_loop().add_reader(parent.sentinel, signal.raise_signal, signal.SIGTERM)
-
-
-async def post_event(request: Request[State]) -> Response:
-    if request.method == "OPTIONS":
-        return request.state["answers"].preflight(origin_of(request))
-    wishes = wishes_of(request.query_params, request.state["settings"])
-    body = await body_of(request, EVENT_BYTES_MAX)
-    receipt = request.state["spool"].receipt()
-    line = to_line(body, receipt, visitor_of(request, wishes, receipt))
-    await keep(request, line, wishes)
-    return request.state["answers"].accepted(origin_of(request))
-
-
-async def post_events(request: Request[State]) -> Response:
-    if request.method == "OPTIONS":
-        return request.state["answers"].preflight(origin_of(request))
-    wishes = wishes_of(request.query_params, request.state["settings"])
-    body = await body_of(request, BATCH_BYTES_MAX)
-    receipt = receipt_of(request)
-    identify = visitor_of(request, wishes, receipt)
-    batch = to_lines(body, receipt, identify, request.state["settings"].batch_dates_max)
-    if batch.accepted:
-        await keep(request, batch.lines, wishes)
-    return request.state["answers"].batch(origin_of(request), batch)
 
 
 async def health(request: Request[State]) -> Response:
@@ -149,46 +121,6 @@ async def metrics(request: Request[State]) -> Response:
     return Response(text, headers={"content-type": CONTENT_TYPE})
 
 
-def origin_of(request: Request[Any]) -> str | None:
-    return request.headers.get("origin")
-
-
-def receipt_of(request: Request[State]) -> Receipt:
-    receipt = request.state["spool"].receipt()
-    authorization = request.headers.get("authorization")
-    if authorization and is_import(authorization, request.state["settings"].data_dir):
-        return receipt.of_history()
-    return receipt
-
-
-def visitor_of(request: Request[State], wishes: Wishes, receipt: Receipt) -> Identify | None:
-    if not wishes.visitor:
-        return None
-    peer = request.client.host if request.client else ""
-    forwarded_for = ", ".join(request.headers.getlist("x-forwarded-for"))
-    user_agent = request.headers.get("user-agent", "").encode("latin-1")
-    return request.state["visitors"].sender_of(peer, forwarded_for, user_agent, receipt)
-
-
-async def keep(request: Request[State], lines: bytes, wishes: Wishes) -> None:
-    """Returns once the spool has kept the lines. Raises Refused."""
-    kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def done(refused: Refused | None) -> None:
-        if refused:
-            kept.set_exception(refused)
-        else:
-            kept.set_result(None)
-
-    request.state["spool"].append(lines, wishes.synced, done)
-    await kept
-
-
-async def body_of(request: Request[State], bytes_max: int) -> bytes:
-    encoding = request.headers.get("content-encoding", "identity")
-    return decoded(await request.body(), encoding, bytes_max)
-
-
 # Exceptions become answers here and nowhere else
 
 
@@ -204,5 +136,6 @@ async def on_http_exception(request: Request[Any], error: Exception) -> Response
         allow = ", ".join(sorted((error.headers or {})["Allow"].split(", ")))
         detail = f"{request.url.path} takes {allow}."
         return await on_refused(request, Refused(Refusal.METHOD_NOT_ALLOWED, detail, allow=allow))
-    detail = "There is /event, /events, /tracker.js, /health, /ready, /metrics."
+    paths = ", ".join(route.path for route in request.app.routes)
+    detail = f"There is {paths}."
     return await on_refused(request, Refused(Refusal.NOT_FOUND, detail))

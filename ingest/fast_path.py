@@ -13,7 +13,7 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from ingest.dialects.native import Wishes
+from ingest.dialects.dialect import Options
 from ingest.event import EVENT_BYTES_MAX, Identify, Receipt, to_line
 from ingest.http.connection import BODY, IDLE, Connection
 from ingest.http.message import HEADERS_MAX, encode
@@ -29,13 +29,13 @@ UNUSUAL = frozenset((b"content-encoding", b"transfer-encoding", b"expect", b"upg
 class Due:
     """An event's answer: asked for, and ready once the spool has called this."""
 
-    __slots__ = ("answer", "connection", "keep_alive", "origin", "wishes")
+    __slots__ = ("answer", "connection", "keep_alive", "options", "origin")
 
     def __init__(
-        self, connection: "EventConnection", wishes: Wishes, keep_alive: bool, origin: str | None
+        self, connection: "EventConnection", options: Options, keep_alive: bool, origin: str | None
     ) -> None:
         self.connection = connection
-        self.wishes = wishes
+        self.options = options
         self.keep_alive = keep_alive
         self.origin = origin
         self.answer: bytes | None = None
@@ -60,7 +60,7 @@ class EventConnection(Connection):
         self.answers: Answers = app_state["answers"]
         self.spool: Spool = app_state["spool"]
         self.visitors: Visitors = app_state["visitors"]
-        self.plain_targets: dict[bytes, Wishes] = app_state["plain_targets"]
+        self.plain_targets: dict[bytes, Options] = app_state["plain_targets"]
 
         # Events that are not answered yet, in the order in which they came
         self.due: deque[Due] = deque()
@@ -79,15 +79,15 @@ class EventConnection(Connection):
     # Parser callbacks
 
     def on_headers_complete(self) -> None:
-        wishes = self.plain_targets.get(self.url)
-        if wishes is None or not self._is_plain(headers := dict(self.headers)):
+        options = self.plain_targets.get(self.url)
+        if options is None or not self._is_plain(headers := dict(self.headers)):
             super().on_headers_complete()
             return
         self.phase, self.waits_since = BODY, self.limits.now
         self.undigested_bytes = 0
         self.body_limit = EVENT_BYTES_MAX
         origin = headers[b"origin"].decode("latin-1") if b"origin" in headers else None
-        self.event = Due(self, wishes, self.parser.should_keep_alive(), origin)
+        self.event = Due(self, options, self.parser.should_keep_alive(), origin)
         self.event_headers = headers
 
     def _is_plain(self, headers: dict[bytes, bytes]) -> bool:
@@ -119,9 +119,9 @@ class EventConnection(Connection):
             self.pause_reading()
         try:
             receipt = self.spool.receipt()
-            identify = self._visitor(receipt) if event.wishes.visitor else None
+            identify = self._visitor(receipt) if event.options.visitor else None
             line = to_line(bytes(body), receipt, identify)
-            self.spool.append(line, event.wishes.synced, event)
+            self.spool.append(line, event.options.synced, event)
         except Refused as refused:
             event(refused)
 

@@ -1,16 +1,17 @@
 """What ingest answers: made here for both of its paths, so that they cannot differ."""
 
-import orjson
+from collections.abc import Sequence
+
 from starlette.responses import Response
 
-from ingest.batch import Batch
+from ingest.dialects.dialect import Answer
+from ingest.dialects.native import ACCEPTED
 from ingest.http.message import Headers, encode
 from ingest.http.problem import Refused as HttpRefused
-from ingest.refusal import RETRY_AFTER_S, STATUS, Refusal, Refused, problem
+from ingest.refusal import RETRY_AFTER_S, STATUS, Refusal, problem
 from ingest.settings import Settings
 from ingest.telemetry import Metrics
 
-ACCEPTED = b'{"status":"accepted"}'
 PREFLIGHT_S = 24 * 3600
 
 
@@ -35,8 +36,12 @@ class Answers:
     def json(self, origin: str | None, body: bytes, status: int = 200) -> Response:
         return Response(body, status, self.cors(origin), media_type="application/json")
 
+    def respond(self, origin: str | None, answer: Answer) -> Response:
+        status, body, media_type = answer
+        return Response(body, status, self.cors(origin), media_type=media_type)
+
     def accepted(self, origin: str | None) -> Response:
-        return self.json(origin, ACCEPTED, status=202)
+        return self.respond(origin, ACCEPTED)
 
     def accepted_bytes(self, origin: str | None, default_headers: Headers) -> bytes:
         """The whole answer, made once a second: uvicorn then has a new list, for the date."""
@@ -48,33 +53,21 @@ class Answers:
             self._accepted[origin] = encode(self.accepted(origin), default_headers)
         return self._accepted[origin]
 
-    def batch(self, origin: str | None, batch: Batch) -> Response:
-        self._metrics.batch_events.observe(batch.accepted + batch.rejected)
-        for refusal, count in batch.refused.items():
-            self._metrics.refuse(refusal, count)
-        counts = {"accepted": batch.accepted, "rejected": batch.rejected}
-        if not batch.rejected:
-            return self.json(origin, orjson.dumps(counts), status=202)
-        if batch.accepted:
-            return self.json(origin, orjson.dumps({**counts, "errors": batch.errors}), status=207)
-        refused = Refused(Refusal.INVALID_EVENT, "No event of the batch is valid.")
-        return self._problem(origin, refused, **counts, errors=batch.errors)
-
     def refuse(self, origin: str | None, refused: HttpRefused) -> Response:
         self._metrics.refuse(Refusal(refused.code))
         return self._problem(origin, refused)
 
-    def _problem(self, origin: str | None, refused: HttpRefused, **more: object) -> Response:
+    def _problem(self, origin: str | None, refused: HttpRefused) -> Response:
         headers = self.cors(origin) | refused.headers
         status = STATUS[Refusal(refused.code)]
         if status == 503:
             headers["retry-after"] = str(RETRY_AFTER_S)
-        body = problem(refused, **more)
+        body = problem(refused)
         return Response(body, status, headers, media_type="application/problem+json")
 
-    def preflight(self, origin: str | None) -> Response:
+    def preflight(self, origin: str | None, methods: Sequence[str]) -> Response:
         headers = {
-            "access-control-allow-methods": "POST",
+            "access-control-allow-methods": ", ".join(methods),
             "access-control-allow-headers": "content-type, content-encoding",
             "access-control-max-age": str(PREFLIGHT_S),
         }

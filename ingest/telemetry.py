@@ -23,6 +23,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from ingest.dialects.dialect import LeftOut
 from ingest.http.limits import Ended
 from ingest.refusal import Refusal
 
@@ -59,6 +60,7 @@ class Page:
         self._free = cells
         self.events, self.bytes, self.connections, self.ready = (self._take(1) for _ in range(4))
         self.refused = self._take(len(Refusal))
+        self.left_out = self._take(len(LeftOut))
         self.ended = self._take(len(Ended))
         self.batch_events = Histogram(self._take(len(SIZES) + 2), SIZES)
         self.write_events = Histogram(self._take(len(SIZES) + 2), SIZES)
@@ -68,6 +70,9 @@ class Page:
     def _take(self, count: int) -> Cells:
         taken, self._free = self._free[:count], self._free[count:]
         return taken
+
+    def leave_out(self, what: LeftOut, count: int) -> None:
+        self.left_out[_LEFT_OUT[what]] += count
 
     def connections_are(self, count: int) -> None:
         self.connections[0] = count
@@ -79,6 +84,7 @@ class Page:
         self.refused[_POSITION[refusal]] += count
 
 
+_LEFT_OUT = {what: n for n, what in enumerate(LeftOut)}
 _POSITION = {refusal: n for n, refusal in enumerate(Refusal)}
 _ENDED = {why: n for n, why in enumerate(Ended)}
 
@@ -115,6 +121,12 @@ class Metrics(Page, Collector):
         for refusal, position in _POSITION.items():
             refused.add_metric([refusal], everyone.refused[position])
         yield refused
+        left_out = CounterMetricFamily(
+            "ingest_left_out", "What clients sent that is no event, and not kept.", labels=["what"]
+        )
+        for what, position in _LEFT_OUT.items():
+            left_out.add_metric([what], everyone.left_out[position])
+        yield left_out
         ended = CounterMetricFamily(
             "ingest_connections_ended", "Connections ended by a limit.", labels=["why"]
         )

@@ -1,1 +1,1 @@
-"""What clients speak, one file each."""
+"""What clients speak: one file each, and one row in the table of routes."""

@@ -11,7 +11,7 @@ import httpx2
 import orjson
 import pytest
 
-from ingest.batch import BATCH_EVENTS_MAX
+from ingest.dialects.native import BATCH_EVENTS_MAX
 from ingest.event import BATCH_BYTES_MAX
 from ingest.secret import destroy_import_secret, import_secret
 from tests.processes import running

@@ -7,8 +7,12 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.datastructures import Headers, QueryParams
 
-from ingest.batch import BATCH_ERRORS_MAX, BATCH_EVENTS_MAX, to_lines
+from ingest import batch
+from ingest.batch import BATCH_ERRORS_MAX
+from ingest.dialects.dialect import Message
+from ingest.dialects.native import BATCH_EVENTS_MAX, answer_events, read_events
 from ingest.event import (
     EVENT_BYTES_MAX,
     Receipt,
@@ -20,6 +24,16 @@ from ingest.refusal import Refusal, Refused
 
 NOW = datetime(2026, 11, 22, 8, 0, 0, 123456, UTC)
 RECEIPT = Receipt(NOW)
+
+
+def to_lines(body, receipt):
+    """The outcome of a POST /events."""
+    message = Message("/events", QueryParams(), Headers(), body, ack="written")
+    return batch.to_lines(read_events(message), receipt)
+
+
+def errors_of(outcome):
+    return msgspec.json.decode(answer_events(outcome).body)["errors"]
 
 
 def line_of(**fields):
@@ -244,23 +258,23 @@ GOOD = b'{"site_id":"a","event_type":"b"}'
     ],
 )
 def test_both_kinds_of_batch_are_understood(body):
-    batch = to_lines(body, RECEIPT)
-    assert (batch.accepted, batch.rejected, batch.errors) == (2, 0, [])
+    outcome = to_lines(body, RECEIPT)
+    assert (outcome.accepted, outcome.rejected, outcome.errors) == (2, 0, [])
 
 
 def test_an_invalid_event_costs_the_batch_nothing_but_itself():
-    batch = to_lines(b"\n".join([GOOD, b"{", GOOD, b'{"site_id":"a"}']), RECEIPT)
-    assert batch.accepted == batch.lines.count(b"\n") == 2
-    assert [(error["index"], error["code"]) for error in batch.errors] == [
+    outcome = to_lines(b"\n".join([GOOD, b"{", GOOD, b'{"site_id":"a"}']), RECEIPT)
+    assert outcome.accepted == outcome.lines.count(b"\n") == 2
+    assert [(error["index"], error["code"]) for error in errors_of(outcome)] == [
         (1, "malformed_json"),
         (3, "invalid_event"),
     ]
 
 
 def test_the_first_errors_are_listed_and_all_are_counted():
-    batch = to_lines(b"x\n" * (BATCH_ERRORS_MAX + 5), RECEIPT)
-    assert batch.rejected == BATCH_ERRORS_MAX + 5
-    assert len(batch.errors) == BATCH_ERRORS_MAX
+    outcome = to_lines(b"x\n" * (BATCH_ERRORS_MAX + 5), RECEIPT)
+    assert outcome.rejected == BATCH_ERRORS_MAX + 5
+    assert len(outcome.errors) == BATCH_ERRORS_MAX
 
 
 def test_a_batch_has_a_limit_of_events():

@@ -7,7 +7,7 @@ import socket
 import httpx2
 import pytest
 
-from ingest.batch import BATCH_EVENTS_MAX
+from ingest.dialects.native import BATCH_EVENTS_MAX
 from ingest.event import BATCH_BYTES_MAX, EVENT_BYTES_MAX
 from ingest.refusal import STATUS, Refusal
 from tests.processes import running

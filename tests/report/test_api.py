@@ -8,8 +8,11 @@ from urllib.parse import unquote
 
 import msgspec
 import pytest
+from starlette.datastructures import Headers, QueryParams
 
 from ingest.batch import to_lines
+from ingest.dialects.dialect import Message
+from ingest.dialects.native import read_events
 from ingest.event import Receipt, decode_line, to_line
 from tests.processes import PROJECT
 from tests.report.holding import NOW, Folder, asking, event, figures
@@ -206,7 +209,8 @@ def test_an_export_is_what_ingest_took_and_takes_again(folder, client):
     assert told.headers["content-disposition"] == 'attachment; filename="events.ndjson"'
     assert told.content == line.replace(b":00Z", b":00.000000Z")
     later = NOW + timedelta(days=1)
-    again = to_lines(told.content, Receipt(later))
+    sent = Message("/events", QueryParams(), Headers(), told.content, ack="written")
+    again = to_lines(read_events(sent), Receipt(later))
     assert (again.accepted, again.errors) == (1, [])
     taken = decode_line(line)
     taken.received_at = later

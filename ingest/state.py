@@ -1,0 +1,24 @@
+"""What all requests of a worker share."""
+
+from typing import TypedDict
+
+from ingest.dialects.dialect import Options
+from ingest.http.connection import Refuse
+from ingest.http.limits import Limits
+from ingest.responses import Answers
+from ingest.settings import Settings
+from ingest.spool import Spool
+from ingest.telemetry import Metrics
+from ingest.visitor import Visitors
+
+
+class State(TypedDict):
+    settings: Settings
+    metrics: Metrics
+    answers: Answers
+    limits: Limits
+    refuse: Refuse
+    body_bytes_max: dict[bytes | None, int]  # by path; None is any other
+    spool: Spool
+    visitors: Visitors
+    plain_targets: dict[bytes, Options]  # of the events that ingest.fast_path answers itself
