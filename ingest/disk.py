@@ -1,4 +1,4 @@
-"""Every call that changes the spool's disk."""
+"""Every call that changes the spool's disk, and how much lies there."""
 
 import os
 from pathlib import Path
@@ -31,3 +31,19 @@ class Disk:
 
     def unlink(self, path: Path) -> None:
         path.unlink()
+
+
+def folder_bytes(folder: Path) -> int:
+    """The sizes of its files, 0 if it is not there."""
+    try:
+        with os.scandir(folder) as entries:
+            return sum(_size(entry) for entry in entries)
+    except FileNotFoundError:
+        return 0
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_size
+    except FileNotFoundError:  # closed or released in this moment
+        return 0

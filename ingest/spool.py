@@ -9,13 +9,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-from ingest.disk import Disk
+from ingest.disk import Disk, folder_bytes
 from ingest.event import Receipt
 from ingest.open_segment import Done, OpenSegment
 from ingest.refusal import Refusal, Refused
 from ingest.segment import SegmentName, spool_folder
 from ingest.settings import Settings
-from ingest.telemetry import Metrics, folder_bytes
+from ingest.telemetry import Metrics
 
 logger = logging.getLogger("ingest.spool")
 

@@ -24,6 +24,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from ingest.dialects.dialect import LeftOut
+from ingest.disk import folder_bytes
 from ingest.http.limits import Ended
 from ingest.refusal import Refusal
 
@@ -180,22 +181,6 @@ def _pages(folder: Path | None) -> list[Path]:
         return list(folder.iterdir()) if folder else []
     except FileNotFoundError:
         return []
-
-
-def folder_bytes(folder: Path) -> int:
-    """The sizes of its files, 0 if it is not there."""
-    try:
-        with os.scandir(folder) as entries:
-            return sum(_size(entry) for entry in entries)
-    except FileNotFoundError:
-        return 0
-
-
-def _size(entry: os.DirEntry[str]) -> int:
-    try:
-        return entry.stat().st_size
-    except FileNotFoundError:  # closed or released in this moment
-        return 0
 
 
 def _map_page(path: Path) -> mmap.mmap:
