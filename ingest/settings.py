@@ -38,7 +38,7 @@ class Settings(
         Meta(description="Networks whose X-Forwarded-For is believed: a list with commas."),
     ] = ""
     past_s_max: Annotated[
-        int, Meta(ge=60, description="How far in the past an event's timestamp may be.")
+        int, Meta(ge=60, le=10**10, description="How far in the past an event's timestamp may be.")
     ] = 731 * 24 * 3600
     batch_dates_max: Annotated[
         int, Meta(ge=1, description="Of how many UTC dates the events of a batch may be.")

@@ -148,6 +148,8 @@ def test_a_batch_may_have_events_of_so_many_dates_and_no_more(ingest, odd):
     answer = send(days)
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
     assert "31 dates" in answer.json()["detail"]
+    answer = send([*days[1:], {"site_id": "a", "event_type": "b", "path": "/a"}])  # that is today
+    assert "31 dates" in answer.json()["detail"]
 
 
 def test_how_far_back_and_how_many_dates_are_settings(tmp_path):

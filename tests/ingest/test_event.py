@@ -194,6 +194,17 @@ def test_the_time_of_receipt_in_an_event_is_not_taken_for_ours():
     assert to_lines(event_with(received_at="x"), RECEIPT).lines == line_of()
 
 
+def test_however_far_the_past_may_be_it_begins_in_1970():
+    receipt = Receipt(NOW, past_max=timedelta(days=60 * 365))
+    assert to_line(event_with(timestamp="1970-01-01T00:00:00Z"), receipt)
+    with pytest.raises(Refused, match="before 1970"):
+        to_line(event_with(timestamp="1969-12-31T23:59:59Z"), receipt)
+    receipt = Receipt(NOW, past_max=timedelta(hours=36))
+    assert to_line(event_with(timestamp="2026-11-20T20:00:00.123456Z"), receipt)
+    with pytest.raises(Refused, match=r"more than 1\.5 days in the past"):
+        to_line(event_with(timestamp="2026-11-20T20:00:00.123455Z"), receipt)
+
+
 def test_an_event_over_its_limit_is_refused():
     assert refusal_of(b" " * (EVENT_BYTES_MAX + 1))[0] is Refusal.TOO_LARGE
 
