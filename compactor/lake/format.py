@@ -38,7 +38,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from compactor.lake.columns import FORMAT_VERSION
-from compactor.lake.lock import Lock, Wait
 
 FOOTER_KEY = b"footfall"
 RUN = ".."
@@ -159,51 +158,7 @@ class Part:
         return int(self.name[:13])
 
 
-class Lake:
-    """The lake of one data folder: which parts there are, and what their footers say."""
-
-    def __init__(
-        self, data_dir: str | Path, readers_s_max: float = 60.0, wait: Wait = time.sleep
-    ) -> None:
-        """`readers_s_max`: so long a change of names waits for readers, see compactor.lake.lock."""
-        self.folder = Path(data_dir) / "lake"
-        self.events = self.folder / "events"
-        self.staging = self.folder / "staging"  # what is being written; no glob for events sees it
-        self.turn = Lock(self.folder / "compactor.lock")
-        self.readers = Lock(self.folder / "lock")
-        self._readers_s_max = readers_s_max
-        self._wait = wait
-        self._footers: dict[date, dict[Part, Footer]] = {}  # a part's footer never changes
-
-    def without_readers(self) -> AbstractContextManager[None]:
-        """While nobody shares the lake's lock. Raises Busy when one shares it for too long."""
-        return self.readers.held(self._wait, self._readers_s_max)
-
-    def path(self, part: Part) -> Path:
-        return self.events / part.path
-
-    def date_folder(self, day: date) -> Path:
-        return self.events / f"date={day.isoformat()}"
-
-    def dates(self) -> list[date]:
-        """The dates that have a folder, first to last; none when there is no lake yet."""
-        try:
-            days = [parse_folder(entry.name) for entry in self.events.iterdir()]
-        except FileNotFoundError:
-            return []
-        return sorted(day for day in days if day)
-
-    def parts(self, day: date) -> list[Part]:
-        """The parts of a date, oldest first, without those that another one supersedes.
-
-        Raises UnreadablePart.
-        """
-        parts = self.files(day)
-        self._forget(day, parts)
-        gone = superseded({part.name: self.footer(part) for part in parts})
-        return [part for part in parts if part.name not in gone]
-
-    def superseded(self, day: date) -> list[Part]:
+def superseded(self, day: date) -> list[Part]:
         """Files that a copy of an older lake brought back, and whose rows a younger part has."""
         parts = self.parts(day)
         return [part for part in self.files(day) if part not in parts]
