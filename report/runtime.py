@@ -8,7 +8,7 @@ import duckdb
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
-from compactor.lake.format import Lake
+from compactor.lake.local import LocalStore as Lake
 from ingest.segment import spool_folder
 from report.engine.answer_cache import Cache
 from report.engine.database import connect

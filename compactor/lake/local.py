@@ -1,4 +1,4 @@
-"""The store on a local disk: folders and files, links and renames, flock(2). See compactor.lake.lock.
+"""The store on a local disk: folders and files, links and renames, locks (compactor.lake.lock).
 
     data/lake/events/    parts, by date: what a plain glob reads
     data/lake/staging/   what is being written; no glob for events sees it
@@ -67,6 +67,9 @@ class LocalStore:
     def size(self, part: Part) -> int:
         return self.source(part).stat().st_size
 
+    def glob(self) -> str:
+        return str(self.events.resolve() / "**" / "*.parquet")
+
     def date_folder(self, day: date) -> Path:
         return self.events / f"date={day.isoformat()}"
 
@@ -88,7 +91,6 @@ class LocalStore:
         for folder in (self.folder, self.events, self.staging):
             make_folder(folder, self.disk)
         self._readers.make()
-        self._sweep()
 
     def publish(self, part: Part, fill: Fill) -> None:
         """Give a part its name once its bytes are safe."""
@@ -115,7 +117,7 @@ class LocalStore:
         current = self.date_folder(day)
         folder = self.staging / current.name
         gone = {part.name for part in old}
-        self._sweep()
+        self.sweep()
         self.disk.make_folder(folder)
         for path in current.iterdir():
             if path.name not in gone:
@@ -126,7 +128,7 @@ class LocalStore:
         self.disk.sync_folder(folder)
         with self._without_readers():
             self.disk.exchange(folder, current)
-        self._sweep()  # `folder` is the old one now
+        self.sweep()  # `folder` is the old one now
 
     def remove(self, parts: Sequence[Part]) -> None:
         with self._without_readers():
@@ -157,7 +159,7 @@ class LocalStore:
     def free_bytes(self) -> int:
         return self.disk.free_bytes(self.folder)
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
         """Remove what a crash, or an exchange, left in the folder for staging."""
         leftovers = sorted(self.staging.iterdir())
         if leftovers:

@@ -35,10 +35,13 @@ class Store(Protocol):
         """
 
     def source(self, part: Part) -> Path:
-        """A file with its bytes, for as long as the store has the part. It need not be there yet."""
+        """A file with its bytes, for as long as the store has the part."""
 
     def size(self, part: Part) -> int:
         """Bytes. Raises FileNotFoundError."""
+
+    def glob(self) -> str:
+        """What any DuckDB reads all parts by."""
 
     def retired(self, day: date | None = None) -> list[str]:
         """As `names`, of what was moved out."""
@@ -49,7 +52,10 @@ class Store(Protocol):
     # Changing it; needs the turn
 
     def prepare(self) -> None:
-        """Make what a store needs to be there, and remove what a crash left."""
+        """Make what a store needs to be there. Without the turn, too."""
+
+    def sweep(self) -> None:
+        """Remove what a crash left."""
 
     def publish(self, part: Part, fill: Fill) -> None:
         """A part under a name that must not exist yet: FileExistsError."""
@@ -59,11 +65,12 @@ class Store(Protocol):
 
     def can_replace(self) -> bool: ...
 
-    def replace(
-        self, day: date, old: Collection[Part], new: Iterable[tuple[Part, Fill]]
-    ) -> None:
-        """Give a date `new` parts for `old` ones, in one step. Raises CannotExchange, and Busy when a
-        reader shares the store for too long; then, and after a crash, it is as it was."""
+    def replace(self, day: date, old: Collection[Part], new: Iterable[tuple[Part, Fill]]) -> None:
+        """Give a date `new` parts for `old` ones, in one step.
+
+        Raises CannotExchange, and Busy when a reader shares the store for too long: then, and after
+        a crash, it is as it was.
+        """
 
     def remove(self, parts: Sequence[Part]) -> None:
         """Parts whose rows others of their date have. Raises Busy."""

@@ -11,7 +11,8 @@ from datetime import date
 from itertools import count
 from pathlib import Path
 
-from compactor.lake.format import Footer, Lake, Part, parse_folder, parse_part, read_footer
+from compactor.lake.format import Footer, Part, parse_folder, parse_part, read_footer
+from compactor.lake.local import LocalStore as Lake
 from report.snapshot.listed_part import ListedPart, bits
 from report.snapshot.named_segments import NamedSegments
 from report.terms.period import Dates

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from compactor.lake.format import Lake, read_footer
+from compactor.lake.format import read_footer
+from compactor.lake.local import LocalStore as Lake
 from report.snapshot.listed_part import ListedPart
 
 

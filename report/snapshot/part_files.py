@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from compactor.lake.columns import FORMAT_VERSION, SCHEMA, names_in, null
-from compactor.lake.format import Lake
+from compactor.lake.local import LocalStore as Lake
 from report.snapshot.listed_part import ListedPart
 
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from compactor.lake.format import Lake
+from compactor.lake.local import LocalStore as Lake
 from report.snapshot.listed_part import ListedPart
 from report.snapshot.segment_rows import Spilled
 

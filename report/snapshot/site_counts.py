@@ -13,7 +13,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from compactor.lake.format import Lake, read_footer
+from compactor.lake.format import read_footer
+from compactor.lake.local import LocalStore as Lake
 from report.snapshot.listed_part import ListedPart, bits
 from report.snapshot.relation import waiting
 from report.snapshot.snapshot import Snapshot

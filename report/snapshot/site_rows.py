@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from compactor.lake.columns import SCHEMA, completed
-from compactor.lake.format import Lake
+from compactor.lake.local import LocalStore as Lake
 from report.snapshot.lake_listing import LakeListing
 from report.snapshot.listed_part import ListedPart, bits
 from report.snapshot.part_files import of_each_format

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from compactor.lake.columns import SCHEMA
-from compactor.lake.format import Lake
+from compactor.lake.local import LocalStore as Lake
 from report.snapshot.lake_listing import LakeListing
 from report.snapshot.listed_part import ListedPart
 from report.snapshot.pinned import Pinned

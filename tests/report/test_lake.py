@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from compactor.lake.format import Lake
+from compactor.lake.local import LocalStore as Lake
 from report.snapshot import site_rows
 from report.snapshot.lake_listing import LakeListing
 from report.snapshot.listed_part import ListedPart

@@ -12,8 +12,9 @@ import pytest
 
 from compactor.jobs.consolidate import consolidate
 from compactor.lake.columns import SCHEMA
-from compactor.lake.disk import Disk
-from compactor.lake.format import Counts, Footer, Lake, Part, PartNames
+from compactor.lake.format import Counts, Footer, Part, PartNames
+from compactor.lake.listing import Lake
+from compactor.lake.local import LocalStore
 from ingest.segment import SegmentName
 from report.engine.answer_cache import Cache
 from report.snapshot import site_counts
@@ -38,7 +39,7 @@ class Remembering:
     """The caches over one folder, asked without HTTP."""
 
     def __init__(self, folder, bytes_max=64 << 20):
-        lake = Lake(folder.path)
+        lake = LocalStore(folder.path)
         self.listing = LakeListing(lake)
         self.tail = Live(folder.spool, 1 << 20, SpillFolder(folder.path, 1 << 30, 0))
         self.snapshots = Snapshots(lake, self.tail, self.listing)
@@ -60,7 +61,7 @@ def write_empty_part(folder, day, segments):
     """A part that tells of many segments."""
     named = (SegmentName(n * 30_000, "aaaaaaaa", n).id for n in range(segments))
     footer = Footer(segments={id: Counts(1, 0, 1) for id in named})
-    lake = Lake(folder.path)
+    lake = LocalStore(folder.path)
     lake.date_folder(day).mkdir(parents=True)
     table = SCHEMA.empty_table().replace_schema_metadata({"footfall": msgspec.json.encode(footer)})
     pq.write_table(table, lake.path(Part(day, "0000000000001-bbbbbbbb-000001.parquet")))
@@ -69,8 +70,8 @@ def write_empty_part(folder, day, segments):
 def test_a_part_takes_as_much_memory_however_many_segments_it_came_of(folder):
     for day in DAYS:
         write_empty_part(folder, day, segments=2_880)
-    LakeListing(Lake(folder.path)).of(ALL)  # the first one fills caches of Python and Arrow
-    listing = LakeListing(Lake(folder.path))
+    LakeListing(LocalStore(folder.path)).of(ALL)  # the first one fills caches of Python and Arrow
+    listing = LakeListing(LocalStore(folder.path))
     tracemalloc.start()
     try:
         assert len(listing.of(ALL)) == len(DAYS)
@@ -84,10 +85,10 @@ def test_a_part_takes_as_much_memory_however_many_segments_it_came_of(folder):
 def test_a_date_that_has_gone_is_forgotten(folder, asked):
     for day in DAYS:
         folder.holds(event(NOW.replace(day=day.day)))
-    listing = LakeListing(Lake(folder.path))
+    listing = LakeListing(LocalStore(folder.path))
     assert len(listing.of(ALL)) == len(DAYS)
     for day in DAYS[:-1] if asked == ALL else DAYS[:1]:
-        shutil.rmtree(Lake(folder.path).date_folder(day))
+        shutil.rmtree(LocalStore(folder.path).date_folder(day))
     left = {part.date for part in listing.of(asked)}
     remembered = set(listing._found) | set(listing._parts)
     assert remembered == (left if asked == ALL else set(DAYS[1:]))
@@ -108,8 +109,8 @@ def test_a_segment_that_comes_back_is_known_by_the_part_that_names_it(folder):
 def test_a_part_that_comes_back_beside_the_one_that_supersedes_it_is_left_out(folder):
     for n in range(2):
         folder.holds(event(path=f"/{n}"))
-    lake = Lake(folder.path)
-    old = [lake.path(part) for part in lake.parts(NOW.date())]
+    lake = Lake(LocalStore(folder.path))
+    old = [lake.store.source(part) for part in lake.parts(NOW.date())]
     kept = [(path, path.read_bytes()) for path in old]
     with asking(folder.path) as client:
         merge(lake)
@@ -123,7 +124,7 @@ def test_a_part_that_comes_back_beside_the_one_that_supersedes_it_is_left_out(fo
 def merge(lake):
     """What the compactor does with a closed date."""
     day = NOW.date()
-    consolidate(lake, day, [lake.parts(day)], [], PartNames(), Disk(), lambda: None)
+    consolidate(lake, day, [lake.parts(day)], [], PartNames(), lambda: None)
 
 
 def test_a_site_without_rows_is_not_remembered(folder, remembering):
@@ -172,7 +173,7 @@ def test_rows_of_a_part_that_has_gone_are_forgotten(folder, remembering):
     for n in range(3):
         folder.holds(event(path=f"/{n}"))
     assert remembering.ask("blog") == 4
-    merge(Lake(folder.path))
+    merge(Lake(LocalStore(folder.path)))
     assert remembering.ask("blog", Dates(NOW.date(), NOW.date())) == 3
     [known] = remembering.rows._sites.values()
     assert len(known.rows) == 4
