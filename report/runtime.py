@@ -24,7 +24,8 @@ from report.snapshot.site_counts import SiteCounts
 from report.snapshot.site_rows import SiteRows
 from report.snapshot.snapshot import Snapshot, Snapshots
 from report.snapshot.spill_folder import SpillFolder
-from report.snapshot.spool_tail import Live
+from report.snapshot.spool_rows import SpoolRows
+from report.snapshot.spool_tail import SpoolTail
 from report.telemetry import Telemetry
 from report.terms.period import Dates
 
@@ -47,7 +48,8 @@ class Runtime:
         spill = SpillFolder(
             self._scratch.folder, settings.spilled_bytes_max, settings.disk_free_bytes_min
         )
-        self._spool = Live(spool_folder(settings.data_folder), settings.live_bytes_max, spill)
+        rows = SpoolRows(settings.spool_rows_bytes_max, spill)
+        self._spool = SpoolTail(spool_folder(settings.data_folder), rows)
         self._snapshots = Snapshots(self._lake, self._spool, self._listing)
         self._snapshot_places = CapacityLimiter(SNAPSHOTS_AT_ONCE)
         self._site_rows = SiteRows(SITE_ROWS_BYTES_MAX, self._listing)

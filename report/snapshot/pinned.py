@@ -16,7 +16,7 @@ from pathlib import Path
 
 from compactor.lake.local import LocalStore as Lake
 from report.snapshot.listed_part import ListedPart
-from report.snapshot.segment_rows import Spilled
+from report.snapshot.spool_rows import Spilled
 
 _CANNOT_LINK = (errno.EXDEV, errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EMLINK)
 

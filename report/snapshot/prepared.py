@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from report.snapshot.listed_part import ListedPart
-from report.snapshot.relation import Events, divided, events, unrepeated, waiting
+from report.snapshot.relation import Events, divided, events, waiting, without_repetitions
 from report.snapshot.site_counts import SiteCounts
 from report.snapshot.site_rows import SiteRows
 from report.snapshot.snapshot import Snapshot
@@ -36,7 +36,7 @@ class Relation:
         """Those of the spool, and of these of the parts that are not in memory; None: of all."""
         if parts is None:
             return events(self.snapshot, asked)
-        return events(replace(self.snapshot, unread=parts), asked)
+        return events(replace(self.snapshot, parts_to_read=parts), asked)
 
     def divided(self, asked: Selection, groups: Sequence[Sequence[ListedPart]]) -> Events:
         """`events_0`, `events_1` and so on: those of each group of parts."""
@@ -59,4 +59,4 @@ def prepared(cursor: Cursor, snapshot: Snapshot, site: str | None, rows: SiteRow
     """The same events; of one site without repetitions, and with the rows that are in memory."""
     if site is None:
         return snapshot
-    return rows.with_cached_rows(cursor, unrepeated(cursor, snapshot, site), site)
+    return rows.with_cached_rows(cursor, without_repetitions(cursor, snapshot, site), site)

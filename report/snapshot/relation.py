@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from compactor.lake.columns import SCHEMA
 from report.snapshot.listed_part import ListedPart
 from report.snapshot.part_files import files
-from report.snapshot.segment_rows import SPILL_SCHEMA
 from report.snapshot.snapshot import Snapshot
+from report.snapshot.spool_rows import ROWS
 from report.terms.filters import conditions
 from report.terms.period import Period
 from report.terms.selection import Selection
@@ -112,7 +112,7 @@ def events(snapshot: Snapshot, asked: Selection) -> Events:
     texts = [EVENTS.format(name="events", sources=_union(sources, select))]
     if "fresh" in sources:
         texts.insert(0, _waiting(snapshot, OF_SITE, parameters))
-    tables = {"live": snapshot.live, "read": snapshot.read}
+    tables = {"live": snapshot.spool_rows, "read": snapshot.cached_rows}
     if "read" not in sources:
         del tables["read"]
     if not {"live", "fresh"} & set(sources):
@@ -132,35 +132,35 @@ def divided(snapshot: Snapshot, groups: Sequence[Sequence[ListedPart]], asked: S
     return Events("WITH " + ",".join(texts), parameters, {}, [])
 
 
-def unrepeated(cursor: Cursor, snapshot: Snapshot, site: str) -> Snapshot:
+def without_repetitions(cursor: Cursor, snapshot: Snapshot, site: str) -> Snapshot:
     """The same snapshot of a site; if all fits into memory, without what would not count."""
-    live = snapshot.live
+    live = snapshot.spool_rows
     if snapshot.spilled or live["event_id"].null_count == len(live):
         return snapshot
     parameters: dict[str, Any] = {"site": site}
     sql = "WITH " + _waiting(snapshot, OF_SITE, parameters)
     fresh = Events(sql, parameters, {"live": live}, [])
     batches = list(fresh.stream(cursor, "SELECT * FROM fresh", len(live)))
-    table = pa.Table.from_batches(batches).cast(SPILL_SCHEMA) if batches else live.slice(0, 0)
-    return replace(snapshot, live=table, is_unique=True)
+    table = pa.Table.from_batches(batches).cast(ROWS) if batches else live.slice(0, 0)
+    return replace(snapshot, spool_rows=table, has_no_repetitions=True)
 
 
 def with_parts_of(cursor: Cursor, snapshot: Snapshot, site: str) -> Snapshot:
     """The same snapshot of a site; of parts that are to be read, those alone with rows of it."""
-    if not snapshot.unread:
+    if not snapshot.parts_to_read:
         return snapshot
-    by_path = dict(zip(snapshot.paths(snapshot.unread), snapshot.unread, strict=True))
+    by_path = dict(zip(snapshot.paths(snapshot.parts_to_read), snapshot.parts_to_read, strict=True))
     found = cursor.execute(PATHS_OF, {"parts": list(by_path), "site": site}).fetchall()
     with_rows = {path for (path,) in found}
     parts = [part for path, part in by_path.items() if path in with_rows]
-    return replace(snapshot, parts=parts, unread=parts)
+    return replace(snapshot, parts=parts, parts_to_read=parts)
 
 
 def waiting(snapshot: Snapshot) -> Events:
     """Of all sites: `waiting`, what no part holds yet, and `fresh`, that without repetitions."""
     parameters: dict[str, Any] = {}
     sql = "WITH " + _waiting(snapshot, "true", parameters)
-    return Events(sql, parameters, {"live": snapshot.live}, [])
+    return Events(sql, parameters, {"live": snapshot.spool_rows}, [])
 
 
 def _union(sources: Iterable[str], select: dict[str, str]) -> str:
@@ -169,10 +169,10 @@ def _union(sources: Iterable[str], select: dict[str, str]) -> str:
 
 def _sources(snapshot: Snapshot, parameters: dict[str, Any]) -> Iterator[str]:
     """Where there are rows: what is empty would only cost time."""
-    yield from files("parts", snapshot.unread, snapshot.lake, parameters)
-    if len(snapshot.read):
+    yield from files("parts", snapshot.parts_to_read, snapshot.lake, parameters)
+    if len(snapshot.cached_rows):
         yield "read"
-    if len(snapshot.live) or snapshot.spilled:
+    if len(snapshot.spool_rows) or snapshot.spilled:
         yield "fresh"
 
 
@@ -206,9 +206,9 @@ def _times(
 def _fresh(snapshot: Snapshot, of_site: str, parameters: dict[str, Any]) -> str:
     """Only event_ids can repeat, and only within a date."""
     dates: set[date] = set().union(*(each.dates for each in snapshot.spilled))
-    if snapshot.is_unique:
+    if snapshot.has_no_repetitions:
         return "SELECT * FROM waiting"
-    named = snapshot.live.filter(pc.is_valid(snapshot.live["event_id"]))
+    named = snapshot.spool_rows.filter(pc.is_valid(snapshot.spool_rows["event_id"]))
     dates.update(pc.unique(named["date"]).to_pylist())
     if not dates:
         return "SELECT * FROM waiting"
@@ -217,7 +217,7 @@ def _fresh(snapshot: Snapshot, of_site: str, parameters: dict[str, Any]) -> str:
 
 
 def _spilled(snapshot: Snapshot, parameters: dict[str, Any]) -> str:
-    pairs = [(id, day) for id, days in snapshot.covered.items() for day in days]
+    pairs = list(snapshot.not_to_count())
     parameters["first"] = snapshot.asked.first or date.min
     parameters["last"] = snapshot.asked.last or date.max
     parameters["spilled"] = [str(each.path) for each in snapshot.spilled]

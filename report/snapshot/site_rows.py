@@ -76,12 +76,12 @@ class SiteRows:
         missing = [part for part in snapshot.parts if unknown >> part.number & 1]
         if missing and len(missing) < known.refused_parts:
             known = _read(cursor, known, site, snapshot.lake, missing)
-        if known.rows.num_rows or known.refused_parts <= len(missing) or len(snapshot.live):
+        if known.rows.num_rows or known.refused_parts <= len(missing) or len(snapshot.spool_rows):
             self._keep(site, known)
         if len(missing) >= known.refused_parts:
             return snapshot
         rows = known.rows if known.numbers == asked else _of(known.rows, asked)
-        return replace(snapshot, read=rows.drop("part"), unread=[])
+        return replace(snapshot, cached_rows=rows.drop("part"), parts_to_read=[])
 
     def _keep(self, site: str, known: Site) -> None:
         with self._lock:

@@ -14,7 +14,7 @@ from compactor.lake.local import LocalStore as Lake
 from report.snapshot import site_rows
 from report.snapshot.lake_listing import LakeListing
 from report.snapshot.listed_part import ListedPart
-from report.snapshot.spool_tail import Live
+from report.snapshot.spool_tail import SpoolTail
 from report.terms.period import Dates
 from tests.processes import PROJECT, clean_environment
 from tests.report.holding import NOW, Folder, asking, event, figures, line
@@ -238,7 +238,7 @@ def test_a_change_within_the_tick_of_the_clock_that_stamps_it_is_seen(folder):
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_pass_beside_the_look_at_the_spool_neither_hides_nor_doubles(folder, monkeypatch, when):
-    look = Live.refresh
+    look = SpoolTail.refresh
     waiting = []
 
     def compact():
@@ -253,15 +253,15 @@ def test_a_pass_beside_the_look_at_the_spool_neither_hides_nor_doubles(folder, m
         return seen
 
     with asking(folder.path) as client:
-        monkeypatch.setattr(Live, "refresh", refresh)
+        monkeypatch.setattr(SpoolTail, "refresh", refresh)
         for expected in range(1, 4):
             waiting.append(folder.segment([line(event(event_id=str(expected)))]))
             assert views(client) == expected
             assert figures(client, "/ledger")["accepted"] == expected
 
 
-@pytest.mark.parametrize("live_bytes_max", [0, 1 << 20])
-def test_a_segment_counts_for_the_dates_that_no_part_has_of_it(folder, live_bytes_max):
+@pytest.mark.parametrize("spool_rows_bytes_max", [0, 1 << 20])
+def test_a_segment_counts_for_the_dates_that_no_part_has_of_it(folder, spool_rows_bytes_max):
     days = [NOW - timedelta(days=n) for n in range(3)]
     name = folder.segment([line(event(day, user_id=str(n))) for n, day in enumerate(days)])
     content = (folder.spool / str(name)).read_bytes()
@@ -269,7 +269,7 @@ def test_a_segment_counts_for_the_dates_that_no_part_has_of_it(folder, live_byte
     # as if the compactor had died before the last date, and before it released the segment
     (folder.spool / str(name)).write_bytes(content)
     shutil.rmtree(date_folder(folder, days[0]))
-    with asking(folder.path, live_bytes_max=live_bytes_max) as client:
+    with asking(folder.path, spool_rows_bytes_max=spool_rows_bytes_max) as client:
         told = figures(client, "/stats", site_id="blog")
         assert (told["total_views"], told["unique_users"]) == (3, 3)
         for day in days:

@@ -22,7 +22,8 @@ from report.snapshot.lake_listing import LakeListing
 from report.snapshot.site_rows import SiteRows
 from report.snapshot.snapshot import Snapshots
 from report.snapshot.spill_folder import SpillFolder
-from report.snapshot.spool_tail import Live
+from report.snapshot.spool_rows import SpoolRows
+from report.snapshot.spool_tail import SpoolTail
 from report.terms.period import Dates
 from tests.report.holding import NOW, Folder, asking, event, figures, line
 
@@ -41,7 +42,9 @@ class Remembering:
     def __init__(self, folder, bytes_max=64 << 20):
         lake = LocalStore(folder.path)
         self.listing = LakeListing(lake)
-        self.tail = Live(folder.spool, 1 << 20, SpillFolder(folder.path, 1 << 30, 0))
+        self.tail = SpoolTail(
+            folder.spool, SpoolRows(1 << 20, SpillFolder(folder.path, 1 << 30, 0))
+        )
         self.snapshots = Snapshots(lake, self.tail, self.listing)
         self.rows = SiteRows(bytes_max, self.listing)
         self.database = duckdb.connect()
@@ -49,7 +52,7 @@ class Remembering:
     def ask(self, site, dates=ALL):
         """How many rows of the site are in memory."""
         snapshot = self.snapshots.take(dates, site)
-        return len(self.rows.with_cached_rows(self.database, snapshot, site).read)
+        return len(self.rows.with_cached_rows(self.database, snapshot, site).cached_rows)
 
 
 @pytest.fixture
@@ -208,3 +211,15 @@ def test_answers_that_are_remembered_are_bounded_all_that_they_take():
         assert bytes_held < 120_000
     finally:
         tracemalloc.stop()
+
+
+def test_a_question_costs_as_much_however_many_segments_the_spool_has(folder, remembering):
+    for n in range(600):
+        folder.segment([line(event(path=f"/{n}"))])
+    assert len(remembering.snapshots.take(ALL, "blog").spool_rows) == 600
+    started = time.process_time()
+    for _ in range(5):
+        snapshot = remembering.snapshots.take(ALL, "blog")
+        assert len(snapshot.identity) == 16
+    assert (time.process_time() - started) / 5 < 0.06  # most of it lists the folder
+    assert len(remembering.tail.seen.tables) < 12
