@@ -38,6 +38,18 @@ class Spilled:
     dates: frozenset[date]
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A table in memory, and what it takes: to ask for that is not cheap."""
+
+    table: pa.Table
+    bytes: int
+
+    @classmethod
+    def of(cls, table: pa.Table) -> "Held":
+        return cls(table, TABLE_BYTES + int(table.nbytes))
+
+
 class SpoolRows:
     """For one thread at a time; what it gives to others never changes."""
 
@@ -46,30 +58,38 @@ class SpoolRows:
         self._memory_bytes_max = memory_bytes_max
         self._spill = spill
 
-        self.tables: tuple[pa.Table, ...] = ()  # of ROWS; each has more than twice the next one's
+        self._held: list[Held] = []  # each has more than twice the rows of the next one
         self.spilled: tuple[Spilled, ...] = ()
+
+    @property
+    def tables(self) -> tuple[pa.Table, ...]:
+        """Of ROWS."""
+        return tuple(each.table for each in self._held)
+
+    @property
+    def memory_bytes(self) -> int:
+        return sum(each.bytes for each in self._held)
 
     def add(self, rows: pa.Table) -> None:
         """Raises Problem when there is too much: it is kept, and no more should be added."""
-        self.tables = tuple(_merged([*self.tables, rows]))
+        self._held = _merged([*self._held, Held.of(rows)])
         self.make_room()
 
     def make_room(self) -> None:
         """Raises Problem when there is none."""
-        while self.tables and memory_bytes(self.tables) > self._memory_bytes_max:
-            largest, *others = self.tables
-            self.spilled = (*self.spilled, self._to_file(largest))
-            self.tables = tuple(others)
+        while self._held and self.memory_bytes > self._memory_bytes_max:
+            self.spilled = (*self.spilled, self._to_file(self._held[0].table))
+            del self._held[0]
 
     def remove(self, gone: Collection[str], present: AbstractSet[str]) -> None:
         """Of segments. A file goes with the last of those that it has rows of."""
         ids = pa.array(sorted(gone), pa.string())
         left = [each.filter(pc.invert(pc.is_in(each["segment"], ids))) for each in self.tables]
-        self.tables = tuple(_merged([each.combine_chunks() for each in left if len(each)]))
+        self._held = _merged([Held.of(each.combine_chunks()) for each in left if len(each)])
         self._remove_files([each for each in self.spilled if not each.segments & present])
 
     def clear(self) -> None:
-        self.tables = ()
+        self._held = []
         self._remove_files(self.spilled)
 
     def _remove_files(self, gone: Iterable[Spilled]) -> None:
@@ -91,10 +111,6 @@ class SpoolRows:
         self._spill.took(size)
         segments = frozenset(pc.unique(table["segment"]).to_pylist())
         return Spilled(path, size, len(table), segments, dates_of(table))
-
-
-def memory_bytes(tables: Iterable[pa.Table]) -> int:
-    return sum(TABLE_BYTES + int(each.nbytes) for each in tables)
 
 
 def to_rows(events: list[StoredEvent], lines: list[int], segment: str) -> pa.Table:
@@ -142,11 +158,15 @@ def _without(table: pa.Table, covered: Mapping[str, AbstractSet[date]]) -> pa.Ta
     return table.filter(pc.invert(pc.is_in(pair, pa.array(pairs, pa.int64()))))
 
 
-def _merged(tables: list[pa.Table]) -> list[pa.Table]:
+def _merged(held: list[Held]) -> list[Held]:
     """Fewer and larger: each is more than twice the next, so a row is copied log(n) times."""
-    merged: list[pa.Table] = []
-    for table in tables:
-        merged.append(table)
-        while len(merged) > 1 and merged[-2].num_rows <= 2 * merged[-1].num_rows:
-            merged[-2:] = [pa.concat_tables(merged[-2:]).combine_chunks()]
+    merged: list[Held] = []
+    for each in held:
+        together, rows = [each.table], len(each.table)
+        while merged and len(merged[-1].table) <= 2 * rows:
+            together.append(merged.pop().table)
+            rows += len(together[-1])
+        if len(together) > 1:
+            each = Held.of(pa.concat_tables(together[::-1]).combine_chunks())
+        merged.append(each)
     return merged

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ingest.segment import CLOSED, SegmentName, list_segments
 from report.snapshot.segment_tail import CutBack, SeenSegment, SegmentTail
-from report.snapshot.spool_rows import Spilled, SpoolRows, memory_bytes
+from report.snapshot.spool_rows import Spilled, SpoolRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +18,8 @@ class SeenSpool:
 
     segments: tuple[SeenSegment, ...] = ()  # oldest first
     tables: tuple[pa.Table, ...] = ()  # their rows, of spool_rows.ROWS
-    spilled: tuple[Spilled, ...] = ()  # more of them; and of some that have gone
-
-    @property
-    def memory_bytes(self) -> int:
-        return memory_bytes(self.tables)
+    memory_bytes: int = 0  # of the tables
+    spilled: tuple[Spilled, ...] = ()  # more rows of theirs; and of some that have gone
 
 
 class SpoolTail:
@@ -76,7 +73,8 @@ class SpoolTail:
             self._follow(listed)
         present = [name.id for name in listed if name.id in self._segments]
         segments = tuple(self._segments[id].seen for id in present)
-        return SeenSpool(segments, self._rows.tables, self._rows.spilled)
+        rows = self._rows
+        return SeenSpool(segments, rows.tables, rows.memory_bytes, rows.spilled)
 
     def _follow(self, listed: list[SegmentName]) -> None:
         for name in listed:
