@@ -1,45 +1,27 @@
 """Which parts the lake has: a folder's listing is kept for as long as it does not change."""
 
-import errno
-import logging
 import os
 import threading
-import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
 from itertools import count
 from pathlib import Path
 
-from compactor.lake.format import Footer, Part, parse_folder, parse_part, read_footer
-from compactor.lake.local import LocalStore as Lake
+from compactor.lake.format import (
+    Lake,
+    UnreadablePart,
+    parse_folder,
+    parse_part,
+    read_footer,
+    superseded,
+)
+from report.snapshot.folder_stamp import Stamp
+from report.snapshot.foreign_files import ForeignFiles
 from report.snapshot.listed_part import ListedPart, bits
 from report.snapshot.named_segments import NamedSegments
 from report.terms.period import Dates
 
-logger = logging.getLogger("report.parts")
-
-# A folder that changed this shortly before it was listed may have changed again within the same
-# tick of the clock that stamps it: its listing is not kept.
-SETTLED_NS = 1_000_000_000
 TRIES_MAX = 3  # of a date: it is consolidated once a day at most
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What changes with every change of a folder."""
-
-    inode: int
-    device: int
-    changed_ns: int
-
-    @classmethod
-    def of(cls, folder: Path) -> tuple["Stamp", bool]:
-        """The stamp, and whether a listing made from now on may be kept under it."""
-        now_ns = time.time_ns()
-        status = os.stat(folder)
-        stamp = cls(status.st_ino, status.st_dev, status.st_mtime_ns)
-        return stamp, now_ns - stamp.changed_ns > SETTLED_NS
 
 
 Hold = Callable[[Sequence[ListedPart]], None]
@@ -63,8 +45,12 @@ class LakeListing:
         self._named = NamedSegments()
         self.gone = 0  # the numbers of parts that are no longer there, as bits
 
-        # What is no part, by its path below the folder of events
-        self.foreign: dict[str, str] = {}
+        self._foreign = ForeignFiles()
+
+    @property
+    def foreign(self) -> dict[str, str]:
+        """What is no part, and why not, by its path below the folder of events."""
+        return self._foreign.reasons
 
     def of(self, dates: Dates, hold: Hold = lambda parts: None) -> list[ListedPart]:
         """The parts of these dates, each date's held as soon as they are found.
@@ -114,13 +100,13 @@ class LakeListing:
 
     def _list_dates(self) -> Iterable[date]:
         names = os.listdir(self._lake.events)
-        self._forget_foreign(set(names), "")
+        self._foreign.keep("", names)
         by_name = {name: parse_folder(name) for name in names}
         for gone in self._found.keys() - set(by_name.values()):
             self._forget(gone)
         for name, day in by_name.items():
             if day is None:
-                self._is_foreign(name, "not a folder of a date")
+                self._foreign.add(name, "not a folder of a date")
             else:
                 yield day
 
@@ -144,61 +130,38 @@ class LakeListing:
 
     def _list_parts(self, day: date, folder: Path) -> list[ListedPart]:
         names = os.listdir(folder)
-        self._forget_foreign({f"{folder.name}/{name}" for name in names}, folder.name + "/")
-        known = self._known(day, names)
+        self._foreign.keep(folder.name, names)
+        known = self._found.get(day, {})
         found = {
             name: each
             for name in sorted(names)
-            if (each := known.get(name) or self._find(day, name, names))
+            if (each := known.get(name) or self._find(day, name))
         }
-        self.gone |= bits({*self._found.get(day, {}).values()} - {*found.values()})
+        gone = self._superseded(found)
+        self.gone |= bits({*known.values()} - {*found.values()})
         self._found[day] = found
-        superseded = {name for each in found.values() for name in each.supersedes}
-        return [each for name, each in found.items() if name not in superseded]
+        return [each for name, each in found.items() if name not in gone]
 
-    def _known(self, day: date, names: Collection[str]) -> dict[str, ListedPart]:
-        """What need not be read again."""
-        known = self._found.get(day, {})
-        if known.keys() >= {*names}:
-            return known
-        # a superseded part may have been put back: who supersedes it remembers what was there
-        return {name: each for name, each in known.items() if not each.has_superseded}
-
-    def _find(self, day: date, name: str, names: Collection[str]) -> ListedPart | None:
+    def _find(self, day: date, name: str) -> ListedPart | None:
         part = parse_part(day, name)
         if part is None:
-            self._is_foreign(f"date={day}/{name}", "not the name of a part")
+            self._foreign.add(f"date={day}/{name}", "not the name of a part")
             return None
-        footer = self._footer(part)
-        if footer is None:
-            return None
-        return ListedPart.of(part, footer, next(self._numbers), names)
-
-    def _footer(self, part: Part) -> Footer | None:
         try:
-            return read_footer(self._lake.path(part))
-        except (ValueError, KeyError, TypeError) as error:
-            self._is_foreign(part.path, f"not a part: {error!r}")
+            footer = read_footer(self._lake.path(part))
+        except UnreadablePart as error:
+            self._foreign.add(part.path, f"not a part: {error.__cause__!r}")
             return None
-        except OSError as error:
-            if error.errno not in (None, errno.EISDIR):  # None: Arrow on a torn footer
-                raise  # the disk's trouble, or it has gone: not the file's fault
-            self._is_foreign(part.path, f"not a part: {error!r}")
-            return None
+        return ListedPart.of(part, footer, next(self._numbers))
+
+    def _superseded(self, found: Mapping[str, ListedPart]) -> set[str]:
+        """Those of a date whose rows another one has: a copy of an older lake brought them back."""
+        if len(found) < 2 or not any(each.has_superseded for each in found.values()):
+            return set()
+        paths = {name: self._lake.path(each.part) for name, each in found.items()}
+        return superseded({name: read_footer(path) for name, path in paths.items()})
 
     def _forget(self, day: date) -> None:
         """A date that is no longer there."""
         self._parts.pop(day, None)
         self.gone |= bits(self._found.pop(day, {}).values())
-
-    def _is_foreign(self, path: str, reason: str) -> None:
-        if path not in self.foreign:
-            logger.warning("left out of every answer: %s is %s", path, reason)
-            self.foreign[path] = reason
-
-    def _forget_foreign(self, present: set[str], prefix: str) -> None:
-        """What was foreign and has been taken away."""
-        for path in list(self.foreign):
-            ours = path.startswith(prefix) and "/" not in path[len(prefix) :]
-            if ours and path not in present:
-                self.foreign.pop(path, None)

@@ -18,11 +18,10 @@ class ListedPart:
     erased: int
     first_segment: str  # the least and the greatest id among those that it names
     last_segment: str
-    has_superseded: bool
-    supersedes: frozenset[str]  # of the names that stood beside it
+    has_superseded: bool  # others, whose rows it has
 
     @classmethod
-    def of(cls, part: Part, footer: Footer, number: int, beside: Iterable[str]) -> "ListedPart":
+    def of(cls, part: Part, footer: Footer, number: int) -> "ListedPart":
         return cls(
             part,
             number,
@@ -32,7 +31,6 @@ class ListedPart:
             footer.first_segment,
             footer.last_segment,
             bool(footer.supersedes),
-            frozenset(footer.supersedes).intersection(beside),
         )
 
     @property

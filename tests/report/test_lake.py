@@ -146,11 +146,11 @@ def test_a_date_that_vanishes_while_it_is_listed_is_listed_again(folder, monkeyp
     find = LakeListing._find
     vanished = set()
 
-    def found_late(parts, day, name, names):
+    def found_late(parts, day, name):
         if day not in vanished:
             vanished.add(day)
             consolidate(folder, NOW - timedelta(days=(NOW.date() - day).days))
-        return find(parts, day, name, names)
+        return find(parts, day, name)
 
     monkeypatch.setattr(LakeListing, "_find", found_late)
     with asking(folder.path) as client:
