@@ -19,7 +19,7 @@ from report.problem import Code, Problem
 from report.settings import Settings
 from report.snapshot.lake_listing import LakeListing
 from report.snapshot.pinned import Pinned
-from report.snapshot.prepared import Relation, prepared
+from report.snapshot.relation import Relation, prepared
 from report.snapshot.site_counts import SiteCounts
 from report.snapshot.site_rows import SiteRows
 from report.snapshot.snapshot import Snapshot, Snapshots

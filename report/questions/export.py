@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from compactor.lake.columns import SCHEMA
 from report.http.responses import FORMULA
-from report.snapshot.relation import events
+from report.snapshot.events import events
 from report.snapshot.snapshot import Snapshot
 from report.terms.selection import Selection
 

@@ -11,7 +11,7 @@ from report.http.query_string import Nothing
 from report.http.responses import Table
 from report.questions.question import Question, Scope
 from report.snapshot.listed_part import total
-from report.snapshot.prepared import Relation
+from report.snapshot.relation import Relation
 from report.terms.metrics import Count
 
 FOREIGN_MAX = 100

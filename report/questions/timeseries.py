@@ -9,7 +9,7 @@ from report.http.responses import Table
 from report.problem import Code, Problem
 from report.questions.question import Question, of_selection
 from report.snapshot.listed_part import ListedPart
-from report.snapshot.prepared import Relation
+from report.snapshot.relation import Relation
 from report.snapshot.snapshot import Snapshot
 from report.terms import metrics
 from report.terms.buckets import Interval, buckets, count_at_most, date_of, key_of, key_sql
@@ -65,8 +65,8 @@ def plan(snapshot: Snapshot, asked: Takes) -> tuple[dict[int, list[ListedPart]],
 
 def _counted_apart(relation: Relation, asked: Takes, apart: dict[int, list[ListedPart]]) -> Counts:
     each = (APART.format(key=key, n=n) for n, key in enumerate(apart))
-    divided = relation.divided(asked, list(apart.values()))
-    counted = relation.rows(divided, " UNION ALL ".join(each))
+    groups = relation.by_group(asked, list(apart.values()))
+    counted = relation.rows(groups, " UNION ALL ".join(each))
     return {key: counts for key, *counts in counted if counts != metrics.ZEROS}
 
 

@@ -16,8 +16,8 @@ import pyarrow as pa
 from compactor.lake.format import read_footer
 from compactor.lake.local import LocalStore as Lake
 from report.snapshot.listed_part import ListedPart, bits
-from report.snapshot.relation import waiting
 from report.snapshot.snapshot import Snapshot
+from report.snapshot.spool_events import waiting
 
 PARTS_AT_ONCE = 64
 RECENT = timedelta(days=8)
