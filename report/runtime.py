@@ -10,7 +10,7 @@ from anyio.to_thread import run_sync
 
 from compactor.lake.local import LocalStore as Lake
 from ingest.segment import spool_folder
-from report.engine.answer_cache import Cache
+from report.engine.answer_cache import AnswerCache
 from report.engine.database import connect
 from report.engine.pool import Pool
 from report.engine.readiness import Readiness
@@ -57,7 +57,7 @@ class Runtime:
 
         self._database = connect(settings, self._scratch.folder)
         self.pool = Pool(settings, self._database)
-        self.answers = Cache(ANSWERS_BYTES_MAX)
+        self.answers = AnswerCache(ANSWERS_BYTES_MAX)
         self.telemetry = Telemetry(self._spool, self.pool)
         self.readiness = Readiness()
 

@@ -21,7 +21,7 @@ from report.snapshot.spool_events import waiting
 
 PARTS_AT_ONCE = 64
 RECENT = timedelta(days=8)
-ENTRIES_MAX = 2_000_000  # sites in a month each; with more than these a year is one sum
+ENTRIES_MAX = 1_000_000  # sites in a month each, 60 bytes; with more a year is one sum
 
 COUNTED = """
     SELECT site_id, count(*) AS events, 0::BIGINT AS duplicates, 0::BIGINT AS erased,

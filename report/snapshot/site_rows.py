@@ -87,7 +87,8 @@ class SiteRows:
         with self._lock:
             before = self._sites.pop(site, None)
             self._sites[site] = known
-            self.bytes += known.bytes - (before.bytes if before else 0)
+            if known is not before:
+                self.bytes += known.bytes - (before.bytes if before else 0)
             while self.bytes > self._bytes_max:
                 _, oldest = self._sites.popitem(last=False)
                 self.bytes -= oldest.bytes

@@ -27,7 +27,7 @@ class Snapshot:
 
     asked: Dates
     lake: Lake  # where the files of the parts are
-    foreign: dict[str, str]  # what lies in the lake and is no part, and why not, by path
+    foreign: dict[str, str]  # what lies in the lake now and is no part, and why not, by path
 
     parts: list[ListedPart]  # of these dates
     parts_to_read: list[ListedPart]  # those of them whose rows are not among
@@ -145,7 +145,7 @@ class Snapshots:
         return Snapshot(
             asked=dates,
             lake=lake,
-            foreign=dict(self._listing.foreign),
+            foreign=self._listing.foreign,
             parts=parts,
             parts_to_read=parts,
             cached_rows=SCHEMA.empty_table(),

@@ -16,7 +16,7 @@ from compactor.lake.format import Counts, Footer, Part, PartNames
 from compactor.lake.listing import Lake
 from compactor.lake.local import LocalStore
 from ingest.segment import SegmentName
-from report.engine.answer_cache import Cache
+from report.engine.answer_cache import AnswerCache
 from report.snapshot import site_counts
 from report.snapshot.lake_listing import LakeListing
 from report.snapshot.site_rows import SiteRows
@@ -43,7 +43,7 @@ class Remembering:
         lake = LocalStore(folder.path)
         self.listing = LakeListing(lake)
         self.tail = SpoolTail(
-            folder.spool, SpoolRows(1 << 20, SpillFolder(folder.path, 1 << 30, 0))
+            folder.spool, SpoolRows(64 << 20, SpillFolder(folder.path, 1 << 30, 0))
         )
         self.snapshots = Snapshots(lake, self.tail, self.listing)
         self.rows = SiteRows(bytes_max, self.listing)
@@ -204,7 +204,7 @@ def test_sites_are_counted_in_each_part_once_however_many_they_are(folder, monke
 def test_answers_that_are_remembered_are_bounded_all_that_they_take():
     tracemalloc.start()
     try:
-        cache = Cache(bytes_max=100_000)
+        cache = AnswerCache(bytes_max=100_000)
         for n in range(10_000):
             cache.put(f'W/"{n:032x}"', b"%d" % n)
         bytes_held, _ = tracemalloc.get_traced_memory()
