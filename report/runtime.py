@@ -8,7 +8,7 @@ import duckdb
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
-from compactor.lake.local import LocalStore as Lake
+from compactor.lake.store import open_store
 from ingest.segment import spool_folder
 from report.engine.answer_cache import AnswerCache
 from report.engine.database import connect
@@ -43,14 +43,14 @@ class Runtime:
         self.export_places = CapacityLimiter(settings.exports_max)
 
         self._scratch = Scratch(settings.data_folder)
-        self._lake = Lake(settings.data_folder)
-        self._listing = LakeListing(self._lake)
+        self._store = open_store(settings.data_folder)
+        self._listing = LakeListing(self._store)
         spill = SpillFolder(
             self._scratch.folder, settings.spilled_bytes_max, settings.disk_free_bytes_min
         )
         rows = SpoolRows(settings.spool_rows_bytes_max, spill)
         self._spool = SpoolTail(spool_folder(settings.data_folder), rows)
-        self._snapshots = Snapshots(self._lake, self._spool, self._listing)
+        self._snapshots = Snapshots(self._store, self._spool, self._listing)
         self._snapshot_places = CapacityLimiter(SNAPSHOTS_AT_ONCE)
         self._site_rows = SiteRows(SITE_ROWS_BYTES_MAX, self._listing)
         self._site_counts = SiteCounts()
@@ -96,7 +96,7 @@ class Runtime:
         raise Problem(Code.OVERLOADED, "The spool has much that is not read yet; try again.")
 
     async def pin(self) -> Pinned:
-        return await run_sync(Pinned, self._lake, self._scratch.folder)
+        return await run_sync(Pinned, self._store, self._scratch.folder)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """One that is nobody else's, for as long as it takes."""

@@ -53,7 +53,7 @@ def by_group(
     select["conditions"] = "".join(conditions(asked.filters, parameters))
     texts = []
     for n, group in enumerate(groups):
-        sources = files(f"parts_{n}", group, snapshot.lake, parameters)
+        sources = files(f"parts_{n}", group, snapshot.source, parameters)
         texts.append(EVENTS.format(name=f"events_{n}", sources=_union(sources, select)))
     return Definition("WITH " + ",".join(texts), parameters, {}, [])
 
@@ -64,7 +64,7 @@ def _union(sources: Iterable[str], select: dict[str, str]) -> str:
 
 def _sources(snapshot: Snapshot, parameters: dict[str, Any]) -> Iterator[str]:
     """Where there are rows: what is empty would only cost time."""
-    yield from files("parts", snapshot.parts_to_read, snapshot.lake, parameters)
+    yield from files("parts", snapshot.parts_to_read, snapshot.source, parameters)
     if len(snapshot.cached_rows):
         yield "read"
     if len(snapshot.spool_rows) or snapshot.spilled:

@@ -1,23 +1,20 @@
 """Which parts the lake has: a folder's listing is kept for as long as it does not change."""
 
-import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from datetime import date
 from itertools import count
-from pathlib import Path
 
 from compactor.lake.format import (
-    Lake,
     UnreadablePart,
     parse_folder,
     parse_part,
     read_footer,
     superseded,
 )
-from report.snapshot.folder_stamp import Stamp
+from compactor.lake.store import Store
 from report.snapshot.foreign_files import ForeignFiles
-from report.snapshot.listed_part import ListedPart, bits
+from report.snapshot.listed_part import ListedPart, Source, bits
 from report.snapshot.named_segments import NamedSegments
 from report.terms.period import Dates
 
@@ -30,15 +27,15 @@ Hold = Callable[[Sequence[ListedPart]], None]
 class LakeListing:
     """May be used by several threads: one lists at a time, and all share what is kept."""
 
-    def __init__(self, lake: Lake) -> None:
+    def __init__(self, store: Store) -> None:
         # Fixed for the life of the process
-        self._lake = lake
+        self._store = store
         self._lock = threading.Lock()
         self._numbers = count()
 
-        # Listings by the folder's stamp
-        self._dates: tuple[Stamp, list[date]] | None = None
-        self._parts: dict[date, tuple[Stamp, list[ListedPart]]] = {}
+        # Listings, with the mark that there was before
+        self._dates: tuple[Hashable, list[date]] | None = None
+        self._parts: dict[date, tuple[Hashable, list[ListedPart]]] = {}
 
         # Of each date's last listing, kept or not: a footer is read once
         self._found: dict[date, dict[str, ListedPart]] = {}
@@ -60,14 +57,14 @@ class LakeListing:
         return [listed for day in self.dates(dates) for listed in self._held(day, hold)]
 
     def covered(
-        self, parts: Iterable[ListedPart], segments: Collection[str], lake: Lake
+        self, parts: Iterable[ListedPart], segments: Collection[str], source: Source
     ) -> dict[str, set[date]]:
-        """The dates that these parts, whose files are in `lake`, hold of each of these segments.
+        """The dates that these parts hold of each of these segments.
 
         Raises FileNotFoundError when one is gone that has to be asked.
         """
         self._named.forget(self.gone)
-        return self._named.covered(parts, sorted(segments), lake)
+        return self._named.covered(parts, sorted(segments), source)
 
     def _held(self, day: date, hold: Hold) -> list[ListedPart]:
         for _ in range(TRIES_MAX):
@@ -87,19 +84,19 @@ class LakeListing:
 
     def _all_dates(self) -> list[date]:
         try:
-            stamp, settled = Stamp.of(self._lake.events)
+            mark = self._store.mark()
         except FileNotFoundError:
             return []
         kept = self._dates
-        if kept is not None and kept[0] == stamp:
+        if kept is not None and kept[0] == mark:
             return kept[1]
         with self._lock:
             days = sorted(self._list_dates())
-            self._dates = (stamp, days) if settled else None
+            self._dates = None if mark is None else (mark, days)
         return days
 
     def _list_dates(self) -> Iterable[date]:
-        names = os.listdir(self._lake.events)
+        names = self._store.names()
         self._foreign.keep("", names)
         by_name = {name: parse_folder(name) for name in names}
         for gone in self._found.keys() - set(by_name.values()):
@@ -111,32 +108,27 @@ class LakeListing:
                 yield day
 
     def _of_date(self, day: date) -> list[ListedPart]:
-        folder = self._lake.date_folder(day)
         try:
-            stamp, settled = Stamp.of(folder)
+            mark = self._store.mark(day)
         except FileNotFoundError:
             with self._lock:
                 self._forget(day)
             return []
         kept = self._parts.get(day)
-        if kept is not None and kept[0] == stamp:
+        if kept is not None and kept[0] == mark:
             return kept[1]
         with self._lock:
-            parts = self._list_parts(day, folder)
+            parts = self._list_parts(day)
             self._parts.pop(day, None)
-            if settled:
-                self._parts[day] = (stamp, parts)
+            if mark is not None:
+                self._parts[day] = (mark, parts)
         return parts
 
-    def _list_parts(self, day: date, folder: Path) -> list[ListedPart]:
-        names = os.listdir(folder)
-        self._foreign.keep(folder.name, names)
+    def _list_parts(self, day: date) -> list[ListedPart]:
+        names = self._store.names(day)
+        self._foreign.keep(f"date={day}", names)
         known = self._found.get(day, {})
-        found = {
-            name: each
-            for name in sorted(names)
-            if (each := known.get(name) or self._find(day, name))
-        }
+        found = {name: each for name in names if (each := known.get(name) or self._find(day, name))}
         gone = self._superseded(found)
         self.gone |= bits({*known.values()} - {*found.values()})
         self._found[day] = found
@@ -148,7 +140,7 @@ class LakeListing:
             self._foreign.add(f"date={day}/{name}", "not the name of a part")
             return None
         try:
-            footer = read_footer(self._lake.path(part))
+            footer = read_footer(self._store.source(part))
         except UnreadablePart as error:
             self._foreign.add(part.path, f"not a part: {error.__cause__!r}")
             return None
@@ -158,8 +150,8 @@ class LakeListing:
         """Those of a date whose rows another one has: a copy of an older lake brought them back."""
         if len(found) < 2 or not any(each.has_superseded for each in found.values()):
             return set()
-        paths = {name: self._lake.path(each.part) for name, each in found.items()}
-        return superseded({name: read_footer(path) for name, path in paths.items()})
+        sources = {name: self._store.source(each.part) for name, each in found.items()}
+        return superseded({name: read_footer(source) for name, source in sources.items()})
 
     def _forget(self, day: date) -> None:
         """A date that is no longer there."""

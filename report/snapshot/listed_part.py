@@ -1,10 +1,13 @@
 """A part as it is remembered: sums, so that its size does not depend on what it was made of."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 from compactor.lake.format import Counts, Footer, Part
+
+Source = Callable[[Part], Path]  # where a part's bytes are, for as long as it is there
 
 
 @dataclass(frozen=True, eq=False, slots=True)

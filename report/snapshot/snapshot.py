@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from compactor.lake.columns import SCHEMA
-from compactor.lake.local import LocalStore as Lake
+from compactor.lake.store import Store
 from report.snapshot.lake_listing import LakeListing
-from report.snapshot.listed_part import ListedPart
+from report.snapshot.listed_part import ListedPart, Source
 from report.snapshot.pinned import Pinned
 from report.snapshot.segment_tail import SeenSegment
 from report.snapshot.spool_rows import Spilled, rows_of
@@ -26,7 +26,7 @@ class Snapshot:
     """Never changes: parts do not, rows in memory do not, and files of spilled rows do not."""
 
     asked: Dates
-    lake: Lake  # where the files of the parts are
+    source: Source
     foreign: dict[str, str]  # what lies in the lake now and is no part, and why not, by path
 
     parts: list[ListedPart]  # of these dates
@@ -51,7 +51,7 @@ class Snapshot:
         return bool(self.parts_to_read or self.spilled)
 
     def paths(self, parts: Iterable[ListedPart]) -> list[str]:
-        return [str(self.lake.path(each.part)) for each in parts]
+        return [str(self.source(each.part)) for each in parts]
 
     @cached_property
     def identity(self) -> bytes:
@@ -99,7 +99,7 @@ class Snapshot:
         """The same with files that stay. Raises FileNotFoundError when one has gone."""
         if self.has_files:
             pinned.hold(self.parts)
-        return replace(self, lake=pinned.lake, spilled=pinned.hold_spilled(self.spilled))
+        return replace(self, source=pinned.source, spilled=pinned.hold_spilled(self.spilled))
 
     def not_to_count(self) -> Iterator[tuple[str, date]]:
         """Segments and dates of rows that may be in files: parts hold them."""
@@ -124,8 +124,8 @@ class Snapshot:
 class Snapshots:
     """Takes them, of one data folder. May be used by several threads."""
 
-    def __init__(self, lake: Lake, spool: SpoolTail, listing: LakeListing) -> None:
-        self._lake = lake
+    def __init__(self, store: Store, spool: SpoolTail, listing: LakeListing) -> None:
+        self._store = store
         self._spool = spool
         self._listing = listing
 
@@ -139,12 +139,12 @@ class Snapshots:
         """
         seen = self._spool.refresh()
         parts = self._listing.of(dates, pinned.hold) if pinned else self._listing.of(dates)
-        lake = pinned.lake if pinned else self._lake
-        covered = self._listing.covered(parts, [segment.id for segment in seen.segments], lake)
+        source = pinned.source if pinned else self._store.source
+        covered = self._listing.covered(parts, [segment.id for segment in seen.segments], source)
         spilled = [each for each in seen.spilled if any(day in dates for day in each.dates)]
         return Snapshot(
             asked=dates,
-            lake=lake,
+            source=source,
             foreign=self._listing.foreign,
             parts=parts,
             parts_to_read=parts,

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from compactor.lake.local import LocalStore as Lake
+from compactor.lake.store import open_store
 from report.snapshot import site_rows
 from report.snapshot.lake_listing import LakeListing
 from report.snapshot.listed_part import ListedPart
@@ -177,7 +177,7 @@ def test_an_export_is_what_there_was_when_it_began(folder):
 
 
 def test_listings_follow_every_change_of_a_folder(folder):
-    parts = LakeListing(Lake(folder.path))
+    parts = LakeListing(open_store(folder.path))
     day = NOW.date()
     for expected in range(1, 6):
         folder.holds(event())
@@ -190,7 +190,7 @@ def test_listings_follow_every_change_of_a_folder(folder):
 def test_a_listing_is_kept_while_its_folder_rests(folder, monkeypatch):
     folder.holds(event())
     os.utime(date_folder(folder), (1, 1))
-    parts = LakeListing(Lake(folder.path))
+    parts = LakeListing(open_store(folder.path))
     day = Dates(date(2025, 11, 12), date(2025, 11, 12))
     found = parts.of(day)
     monkeypatch.setattr(os, "listdir", lambda path: pytest.fail("listed again"))
@@ -227,7 +227,7 @@ def test_rows_of_a_large_site_stay_in_their_parts(folder, monkeypatch):
 
 def test_a_change_within_the_tick_of_the_clock_that_stamps_it_is_seen(folder):
     folder.holds(event())
-    parts = LakeListing(Lake(folder.path))
+    parts = LakeListing(open_store(folder.path))
     day = Dates(NOW.date(), NOW.date())
     stamp = date_folder(folder).stat().st_mtime_ns
     assert len(parts.of(day)) == 1

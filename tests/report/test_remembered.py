@@ -67,7 +67,7 @@ def write_empty_part(folder, day, segments):
     lake = LocalStore(folder.path)
     lake.date_folder(day).mkdir(parents=True)
     table = SCHEMA.empty_table().replace_schema_metadata({"footfall": msgspec.json.encode(footer)})
-    pq.write_table(table, lake.path(Part(day, "0000000000001-bbbbbbbb-000001.parquet")))
+    pq.write_table(table, lake.source(Part(day, "0000000000001-bbbbbbbb-000001.parquet")))
 
 
 def test_a_part_takes_as_much_memory_however_many_segments_it_came_of(folder):
