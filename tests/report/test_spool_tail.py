@@ -171,3 +171,30 @@ def test_a_file_of_rows_that_cannot_be_written_whole_is_removed(tmp_path, monkey
         assert list(tmp_path.glob("tmp/*/*.parquet")) == []
         monkeypatch.setattr(pq, "write_table", write)
         assert views(client) == 3_000
+
+
+def test_a_file_of_rows_serves_the_segments_that_are_left_until_the_last_has_gone(tmp_path):
+    folder = Folder(tmp_path)
+    names = [folder.segment(MANY[n::3]) for n in range(3)]
+    with asking(tmp_path, spool_rows_bytes_max=1 << 19) as client:
+        for n, name in enumerate([None, *names]):
+            if name:
+                folder.compact(name)
+            told = figures(client, "/stats", site_id="blog", limit=n + 1)
+            assert told["total_views"] == 3_000
+            assert figures(client, "/ledger")["lake"] == n * 1_000
+            day = figures(client, "/stats", site_id="blog", limit=n + 1, date=NOW.date())
+            assert day["total_views"] == 1_000
+            assert bool(list(tmp_path.glob("tmp/*/*.parquet"))) == (n < 3)
+
+
+@pytest.mark.parametrize("spool_rows_bytes_max", [0, 1 << 20])
+def test_a_write_that_was_cut_back_after_it_was_seen_leaves_nothing(tmp_path, spool_rows_bytes_max):
+    folder = Folder(tmp_path)
+    folder.segment(MANY[:100])
+    name = folder.segment(MANY[100:300], OPEN)
+    with asking(tmp_path, spool_rows_bytes_max=spool_rows_bytes_max) as client:
+        assert views(client) == 300
+        os.truncate(folder.spool / str(name), sum(map(len, MANY[100:150])))
+        assert views(client) == 150
+        assert figures(client, "/ledger")["spool"] == 150
