@@ -13,6 +13,7 @@ import compactor.allocator  # noqa: F401  first: it speaks to pyarrow before pya
 from compactor.commands import erase, expire, verify
 from compactor.jobs.erase import Subject
 from compactor.lake.disk import CannotExchange
+from compactor.lake.format import NewerLake
 from compactor.lake.lock import Busy
 from compactor.scheduler import Passes, Stopped
 from compactor.settings import Settings, describe
@@ -33,7 +34,7 @@ def main() -> int:
         return run(arguments, settings, stop)
     except Stopped:
         raise SystemExit("compactor: stopped before everything was done") from None
-    except (OSError, CannotExchange, Busy, duckdb.Error) as error:
+    except (OSError, CannotExchange, Busy, NewerLake, duckdb.Error) as error:
         raise SystemExit(f"compactor: {error}") from None
 
 

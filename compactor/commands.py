@@ -11,7 +11,9 @@ from compactor.jobs.erase import Subject, erase_date, erase_from_quarantine, row
 from compactor.jobs.expire import doubt
 from compactor.jobs.verify import Verification
 from compactor.lake.disk import CannotExchange
-from compactor.lake.format import Lake, UnreadablePart
+from compactor.lake.format import UnreadablePart
+from compactor.lake.listing import Lake
+from compactor.lake.store import open_store
 from compactor.scheduler import Passes
 from compactor.segments.quarantine import Quarantine, lines_in
 from compactor.settings import Settings
@@ -66,14 +68,14 @@ def erase(
         return _count(settings, subject)
     passes = Passes(settings, stop)
     if not passes.can_exchange():
-        raise CannotExchange(passes.lake.events)
+        raise CannotExchange(settings.data_dir)
     _wait_for_ingest(passes.spool, wait_s, stop)
     passes.compact_all()
     with passes.lock():
         rows = 0
         for day in passes.lake.dates():
             try:
-                counts = erase_date(passes.lake, day, subject, passes.next_name, passes.disk)
+                counts = erase_date(passes.lake, day, subject, passes.next_name)
             except UnreadablePart as error:
                 passes.obstacles.meet(error)
                 continue
@@ -90,10 +92,10 @@ def erase(
 
 
 def _count(settings: Settings, subject: Subject) -> int:
-    lake, spool = Lake(settings.data_dir), spool_folder(settings.data_dir)
+    lake, spool = Lake(open_store(settings.data_dir)), spool_folder(settings.data_dir)
     rows = 0
     for day in lake.dates():
-        with lake.readers.shared():
+        with lake.store.shared():
             counts = rows_of(lake, day, subject)
         if counts:
             rows += sum(counts.values())

@@ -1,14 +1,14 @@
 """Runs passes when they are worth it: one compactor at a time on a lake, by lock."""
 
 import logging
-import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -16,12 +16,13 @@ import pyarrow as pa
 from compactor.allocator import release
 from compactor.jobs.compact import Compactor, Outcome
 from compactor.jobs.consolidate import consolidate
-from compactor.jobs.expire import doubt, expire, expired_dates, is_expired, restore
+from compactor.jobs.expire import doubt, expire, is_expired, restore
 from compactor.jobs.view import write_view
 from compactor.lake.disk import CannotExchange, Disk
-from compactor.lake.format import Lake, PartNames, UnreadablePart
+from compactor.lake.format import NewerLake, PartNames, UnreadablePart, read_footer
+from compactor.lake.listing import Lake
+from compactor.lake.local import LocalStore
 from compactor.lake.lock import Busy
-from compactor.lake.publish import prepare, sweep
 from compactor.lake.scratch import Scratch
 from compactor.obstacles import Obstacles
 from compactor.plan import Held, Thresholds, Waiting, is_worth_a_pass, plan, plan_merges
@@ -57,7 +58,8 @@ class Passes:
         self._stop = stop
         self.disk = disk or Disk()
         self._clock = clock
-        self.lake = Lake(settings.data_dir, settings.readers_s_max, self._wait)
+        store = LocalStore(settings.data_dir, self.disk, settings.readers_s_max, self._wait)
+        self.lake = Lake(store)
         self.spool = spool_folder(settings.data_dir)
         self.quarantine = Quarantine(settings.data_dir, self.disk, settings.quarantine_bytes_max)
         self.next_name = next_name or PartNames(clock)
@@ -75,8 +77,8 @@ class Passes:
             self._check,
         )
         self._thresholds = Thresholds(settings.pass_bytes_max, settings.pass_age_s_max)
-        prepare(self.lake, self.disk)
-        self.lake.readers.make()
+        self.lake.store.prepare()
+        self._refuse_newer()
 
         # Found out once
         self._view_written = False
@@ -95,6 +97,12 @@ class Passes:
         # After a pass that failed: one segment at a time, until one succeeds
         self._careful = False
 
+    def _refuse_newer(self) -> None:
+        """Before anything of a newer Footfall's lake is touched. Raises NewerLake."""
+        if newest := self.lake.newest():
+            with suppress(UnreadablePart):
+                read_footer(self.lake.store.source(newest))
+
     def run(self) -> None:
         """Until told to stop. Trouble, a full disk say, costs a repetition and no event."""
         logger.info("watching %s", self.spool)
@@ -104,6 +112,8 @@ class Passes:
                 self._write_view()
             except Stopped:
                 break
+            except NewerLake:
+                raise
             except (OSError, duckdb.Error, pa.ArrowException) as error:
                 self._careful = True
                 logger.error("the pass failed and will be repeated: %s", error)
@@ -148,7 +158,7 @@ class Passes:
     def restore(self, day: date) -> int:
         """Move a date back into the lake; returns how many files. Raises Stopped, Busy."""
         with self.lock():
-            return restore(self.lake, self.quarantine, day, self.disk, self._database)
+            return restore(self.lake, self.quarantine, day, self._database)
 
     def due(self) -> list[date]:
         """Dates past their retention."""
@@ -158,7 +168,7 @@ class Passes:
 
     def to_restore(self) -> list[date]:
         """Dates that moved out and, by today's clock, should not have."""
-        keep, days = self._settings.retention_days, expired_dates(self.lake)
+        keep, days = self._settings.retention_days, self.lake.retired_dates()
         return [day for day in days if not keep or not is_expired(day, self.today(), keep)]
 
     def today(self) -> date:
@@ -172,7 +182,7 @@ class Passes:
         """Between two steps: may we go on?"""
         if self._stop.is_set():
             raise Stopped
-        self.lake.turn.check()
+        self.lake.store.check_turn()
 
     def _wait(self, seconds: float) -> None:
         if self._stop.wait(seconds):
@@ -182,13 +192,13 @@ class Passes:
         if self._view_written or not self.lake.dates():
             return
         with self.lock():
-            write_view(self.lake, self.disk)
+            write_view(Path(self._settings.data_dir), self.lake.store, self.disk)
             self._view_written = True
 
     # Segments
 
     def _compact_waiting(self, everything: bool) -> None:
-        sweep(self.lake, self.disk)
+        self.lake.store.sweep()
         close_orphans(self.spool, self.quarantine, self.disk)
         kept_back = self.obstacles.kept_back
         waiting = [each for each in closed_segments(self.spool) if each.name not in kept_back]
@@ -224,7 +234,7 @@ class Passes:
 
     def _next_pass(self, waiting: Sequence[Waiting]) -> list[SegmentName]:
         """As much as fits even if nothing got smaller; one segment in any case, for it will."""
-        free = self.disk.free_bytes(self.lake.folder)
+        free = self.lake.store.free_bytes()
         room = min(free, self._settings.pass_bytes_max)
         if room < self._settings.pass_bytes_max:
             logger.warning("%d bytes are free on the disk: a pass takes less at a time", free)
@@ -302,7 +312,7 @@ class Passes:
             try:
                 self.disk.sync_folder(self.spool)  # what is gone from it does not come back
                 present = list_segments(self.spool)
-                consolidate(self.lake, day, groups, present, self.next_name, self.disk, self._check)
+                consolidate(self.lake, day, groups, present, self.next_name, self._check)
                 logger.info("consolidated %s: %s parts", day, _sizes(groups))
                 self._busy = False
             except CannotExchange as error:  # of this folder, though of two empty ones it can
@@ -315,17 +325,15 @@ class Passes:
             return
         parts = self.lake.superseded(day)
         if parts:
-            with self.lake.without_readers():
-                for part in parts:
-                    self.disk.unlink(self.lake.path(part))
+            self.lake.store.remove(parts)
             logger.warning("removed %d parts of %s that others supersede", len(parts), day)
 
     def can_exchange(self) -> bool:
         """Can this file system do what a rewrite ends with? Tried once, before any is begun."""
         if self._can_exchange is None:
-            self._can_exchange = self.disk.can_exchange(self.lake.staging)
+            self._can_exchange = self.lake.store.can_replace()
             if not self._can_exchange:
-                self._say_cannot_exchange(CannotExchange(self.lake.events))
+                self._say_cannot_exchange(CannotExchange(self._settings.data_dir))
         return self._can_exchange
 
     def _say_cannot_exchange(self, error: CannotExchange) -> None:
@@ -335,7 +343,7 @@ class Passes:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Our turn on the lake, once it comes. Raises Stopped if we are to stop first."""
-        with self.lake.turn.held(self._wait, math.inf):
+        with self.lake.store.turn(self._wait):
             yield
 
 

@@ -78,7 +78,7 @@ def list_segments(spool: Path) -> list[SegmentName]:
     """
     found: dict[str, SegmentName] = {}
     try:
-        names = os.listdir(spool) + os.listdir(spool)
+        names = {*os.listdir(spool), *os.listdir(spool)}
     except FileNotFoundError:
         return []
     for name in filter(None, map(SegmentName.parse, names)):

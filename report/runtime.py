@@ -8,9 +8,9 @@ import duckdb
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
-from compactor.lake.format import Lake
+from compactor.lake.store import open_store
 from ingest.segment import spool_folder
-from report.engine.answer_cache import Cache
+from report.engine.answer_cache import AnswerCache
 from report.engine.database import connect
 from report.engine.pool import Pool
 from report.engine.readiness import Readiness
@@ -19,12 +19,13 @@ from report.problem import Code, Problem
 from report.settings import Settings
 from report.snapshot.lake_listing import LakeListing
 from report.snapshot.pinned import Pinned
-from report.snapshot.prepared import Relation, prepared
+from report.snapshot.relation import Relation, prepared
 from report.snapshot.site_counts import SiteCounts
 from report.snapshot.site_rows import SiteRows
 from report.snapshot.snapshot import Snapshot, Snapshots
 from report.snapshot.spill_folder import SpillFolder
-from report.snapshot.spool_tail import Live
+from report.snapshot.spool_rows import SpoolRows
+from report.snapshot.spool_tail import SpoolTail
 from report.telemetry import Telemetry
 from report.terms.period import Dates
 
@@ -42,20 +43,21 @@ class Runtime:
         self.export_places = CapacityLimiter(settings.exports_max)
 
         self._scratch = Scratch(settings.data_folder)
-        self._lake = Lake(settings.data_folder)
-        self._listing = LakeListing(self._lake)
+        self._store = open_store(settings.data_folder)
+        self._listing = LakeListing(self._store)
         spill = SpillFolder(
             self._scratch.folder, settings.spilled_bytes_max, settings.disk_free_bytes_min
         )
-        self._spool = Live(spool_folder(settings.data_folder), settings.live_bytes_max, spill)
-        self._snapshots = Snapshots(self._lake, self._spool, self._listing)
+        rows = SpoolRows(settings.spool_rows_bytes_max, spill)
+        self._spool = SpoolTail(spool_folder(settings.data_folder), rows)
+        self._snapshots = Snapshots(self._store, self._spool, self._listing)
         self._snapshot_places = CapacityLimiter(SNAPSHOTS_AT_ONCE)
         self._site_rows = SiteRows(SITE_ROWS_BYTES_MAX, self._listing)
         self._site_counts = SiteCounts()
 
         self._database = connect(settings, self._scratch.folder)
         self.pool = Pool(settings, self._database)
-        self.answers = Cache(ANSWERS_BYTES_MAX)
+        self.answers = AnswerCache(ANSWERS_BYTES_MAX)
         self.telemetry = Telemetry(self._spool, self.pool)
         self.readiness = Readiness()
 
@@ -94,7 +96,7 @@ class Runtime:
         raise Problem(Code.OVERLOADED, "The spool has much that is not read yet; try again.")
 
     async def pin(self) -> Pinned:
-        return await run_sync(Pinned, self._lake, self._scratch.folder)
+        return await run_sync(Pinned, self._store, self._scratch.folder)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """One that is nobody else's, for as long as it takes."""

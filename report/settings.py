@@ -57,7 +57,7 @@ class Settings(
         int,
         Meta(ge=512 << 20, description="For the process: queries, the spool's rows and the rest."),
     ] = 1 << 30
-    live_bytes_max: Annotated[
+    spool_rows_bytes_max: Annotated[
         int,
         Meta(ge=0, description="Rows of the spool kept in memory; more go to files."),
     ] = 128 << 20
@@ -105,7 +105,8 @@ class Settings(
     @property
     def query_bytes_max(self) -> int:
         """DuckDB's share of the memory: beyond it, queries spill to disk."""
-        return max(self.memory_bytes_max - REST_BYTES - 2 * self.live_bytes_max, QUERY_BYTES_MIN)
+        others = REST_BYTES + 2 * self.spool_rows_bytes_max
+        return max(self.memory_bytes_max - others, QUERY_BYTES_MIN)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:

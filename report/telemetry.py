@@ -10,13 +10,13 @@ from ingest.http import problem as http
 from ingest.http.limits import Ended
 from report.engine.pool import Pool
 from report.problem import Code, Problem
-from report.snapshot.spool_tail import Live
+from report.snapshot.spool_tail import SpoolTail
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class Telemetry:
-    def __init__(self, live: Live, pool: Pool) -> None:
+    def __init__(self, spool: SpoolTail, pool: Pool) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "report_requests",
@@ -48,7 +48,7 @@ class Telemetry:
         )
         running = Gauge("report_queries_running", "Queries that run now.", registry=self._registry)
         running.set_function(lambda: pool.running)
-        self._registry.register(_Spool(live))
+        self._registry.register(_Spool(spool))
 
     def answered(self, path: str, status: int, seconds: float) -> None:
         self._requests.labels(path, status).inc()
@@ -77,26 +77,19 @@ class Telemetry:
 class _Spool(Collector):
     """As of the last question: looking at it costs nothing."""
 
-    def __init__(self, live: Live) -> None:
-        self._live = live
+    def __init__(self, spool: SpoolTail) -> None:
+        self._spool = spool
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        seen = self._live.seen
+        seen = self._spool.seen
+        segments, files = seen.segments, seen.spilled
         for name, help, value in (
-            ("segments", "Segments in the spool.", len(seen)),
-            ("bytes", "Bytes of their whole lines.", sum(each.bytes for each in seen)),
-            ("lines", "Lines of theirs.", sum(each.lines for each in seen)),
-            ("damaged_lines", "Lines that are not events.", sum(each.damaged for each in seen)),
-            ("memory_bytes", "Rows kept in memory.", sum(each.memory_bytes for each in seen)),
-            (
-                "spilled_rows",
-                "Rows in files.",
-                sum(file.rows for each in seen for file in each.spilled),
-            ),
-            (
-                "spilled_bytes",
-                "Bytes of these files.",
-                sum(file.bytes for each in seen for file in each.spilled),
-            ),
+            ("segments", "Segments in the spool.", len(segments)),
+            ("bytes", "Bytes of their whole lines.", sum(each.bytes for each in segments)),
+            ("lines", "Lines of theirs.", sum(each.lines for each in segments)),
+            ("damaged_lines", "Lines that are no events.", sum(each.damaged for each in segments)),
+            ("memory_bytes", "Rows kept in memory.", seen.memory_bytes),
+            ("spilled_rows", "Rows in files.", sum(each.rows for each in files)),
+            ("spilled_bytes", "Bytes of these files.", sum(each.bytes for each in files)),
         ):
             yield GaugeMetricFamily(f"report_spool_{name}", help, value)

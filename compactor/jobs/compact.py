@@ -9,10 +9,9 @@ import pyarrow as pa
 
 from compactor.jobs.day import Day, split_by_date
 from compactor.jobs.duplicates import find_duplicates
-from compactor.jobs.expire import expired_parts
 from compactor.lake.disk import Disk
-from compactor.lake.format import Lake, Part, PartNames, UnreadablePart
-from compactor.lake.publish import confirm, prepare, publish, sweep
+from compactor.lake.format import Part, PartNames, UnreadablePart
+from compactor.lake.listing import Lake
 from compactor.lake.writer import gather, sample_of, write_part
 from compactor.segments.lines import SegmentLines
 from compactor.segments.orphans import release
@@ -68,8 +67,8 @@ class Compactor:
         A date of which a part cannot be read gets none, for nobody knows what it has already:
         the segments with rows of it stay, and are released by a later pass.
         """
-        prepare(self._lake, self._disk)
-        sweep(self._lake, self._disk)
+        self._lake.store.prepare()
+        self._lake.store.sweep()
         paths = [self._spool / str(name) for name in segments]
         outcome = Outcome(len(segments), bytes_read=sum(path.stat().st_size for path in paths))
         rows = read_segments(self._database, paths)
@@ -98,15 +97,14 @@ class Compactor:
         covered = {n for n, name in enumerate(segments) if name.id in named}
         day.leave_out(covered)
         if day.is_empty():
-            confirm(self._lake, day.date, self._disk)
+            self._lake.store.confirm(day.date)
             return
-        paths = [str(self._lake.path(part)) for part in stored]
+        paths = [str(self._lake.store.source(part)) for part in stored]
         day.set_duplicates(self._duplicates(day, paths))
         new = {n: name for n, name in enumerate(segments) if n not in covered}
         footer = day.footer(segments, not_kept=self._keep_set_aside(day, new, lines))
         part = Part(day.date, self._next_name())
-        publish(
-            self._lake,
+        self._lake.store.publish(
             part,
             lambda file: write_part(
                 file,
@@ -114,13 +112,12 @@ class Compactor:
                 sample_of(day.rows.table, day.positions),
                 footer,
             ),
-            self._disk,
         )
         outcome.rows += sum(counts.rows for counts in footer.segments.values())
         outcome.duplicates += sum(counts.duplicates for counts in footer.segments.values())
         outcome.quarantined += sum(counts.quarantined for counts in footer.segments.values())
         outcome.parts.append(part)
-        outcome.bytes_written += self._lake.path(part).stat().st_size
+        outcome.bytes_written += self._lake.store.size(part)
 
     def _keep_set_aside(
         self, day: Day, segments: Mapping[int, SegmentName], lines: Sequence[SegmentLines]
@@ -144,7 +141,7 @@ class Compactor:
 
     def _duplicates(self, day: Day, parts: list[str]) -> pa.Array:
         """Of what the lake has, and of what retention has moved out and still is there."""
-        expired = list(map(str, expired_parts(self._lake, day.date)))
+        expired = list(map(str, self._lake.retired(day.date)))
         table, rows = day.rows.table, day.positions
         if expired:
             try:

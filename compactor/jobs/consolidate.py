@@ -8,11 +8,11 @@ from typing import BinaryIO
 
 import msgspec
 
-from compactor.lake.disk import Disk
-from compactor.lake.format import Counts, Footer, Lake, Part
-from compactor.lake.merge import PartReader, merge, sample_of
-from compactor.lake.publish import Fill, exchange
+from compactor.lake.format import Counts, Footer, Part
+from compactor.lake.listing import Lake
+from compactor.lake.reader import PartReader, merge, sample_of
 from compactor.lake.runs import fold
+from compactor.lake.store import Fill
 from compactor.lake.writer import write_part
 from ingest.segment import SegmentName
 
@@ -23,7 +23,6 @@ def consolidate(
     groups: Sequence[Sequence[Part]],
     present: Collection[SegmentName],
     next_name: Callable[[], str],
-    disk: Disk,
     check: Callable[[], None],
 ) -> list[Part]:
     """Merge each group of parts into a new one; the date's other parts stay as they are.
@@ -40,17 +39,16 @@ def consolidate(
         folded = fold(footer.segments, present, elsewhere)
         footer = msgspec.structs.replace(footer, segments=folded)
         new.append((Part(day, next_name()), _fill(lake, group, footer, check)))
-    exchange(lake, day, merged, new, disk)
+    lake.store.replace(day, merged, new)
     return [part for part, _ in new]
 
 
 def _fill(lake: Lake, group: Sequence[Part], footer: Footer, check: Callable[[], None]) -> Fill:
     def fill(file: BinaryIO) -> None:
-        paths = [lake.path(part) for part in group]
-        largest = max(paths, key=lambda path: path.stat().st_size)
+        largest = max(group, key=lake.store.size)
         with ExitStack() as stack:
-            readers = [stack.enter_context(PartReader(path)) for path in paths]
-            write_part(file, merge(readers, check), sample_of(largest), footer)
+            readers = [stack.enter_context(PartReader(lake.store.source(part))) for part in group]
+            write_part(file, merge(readers, check), sample_of(lake.store.source(largest)), footer)
 
     return fill
 

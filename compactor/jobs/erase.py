@@ -18,10 +18,10 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from compactor.lake.disk import Disk
-from compactor.lake.format import Footer, Lake, Part, PartNames
-from compactor.lake.merge import PartReader, sample_of
-from compactor.lake.publish import Fill, exchange, sweep
+from compactor.lake.format import Footer, Part, PartNames
+from compactor.lake.listing import Lake
+from compactor.lake.reader import PartReader, sample_of
+from compactor.lake.store import Fill
 from compactor.lake.writer import ROW_GROUP_ROWS, prepare_columns, write_part
 from compactor.segments.quarantine import Quarantine
 from ingest.event import decode_line
@@ -53,7 +53,7 @@ class Subject:
 
 def rows_of(lake: Lake, day: date, subject: Subject) -> dict[Part, int]:
     """The parts of a date that have rows of the subject, and how many."""
-    counts = {part: _count(lake.path(part), subject) for part in lake.parts(day)}
+    counts = {part: _count(lake.store.source(part), subject) for part in lake.parts(day)}
     return {part: count for part, count in counts.items() if count}
 
 
@@ -63,24 +63,24 @@ def _count(path: Path, subject: Subject) -> int:
         return sum(pc.sum(subject.mask(batch)).as_py() or 0 for batch in batches)
 
 
-def erase_date(
-    lake: Lake, day: date, subject: Subject, next_name: PartNames, disk: Disk
-) -> dict[Part, int]:
-    """Rows erased, by part that had them. Needs the lake's lock. Raises CannotExchange."""
-    sweep(lake, disk)
+def erase_date(lake: Lake, day: date, subject: Subject, next_name: PartNames) -> dict[Part, int]:
+    """Rows erased, by part that had them. Needs the lake's turn.
+
+    Raises CannotExchange, Busy, UnreadablePart.
+    """
     counts = rows_of(lake, day, subject)
     if counts:
         new = [
             (Part(day, next_name()), _fill(lake, part, subject, count))
             for part, count in counts.items()
         ]
-        exchange(lake, day, counts, new, disk)
+        lake.store.replace(day, counts, new)
     return counts
 
 
 def _fill(lake: Lake, part: Part, subject: Subject, count: int) -> Fill:
     def fill(file: BinaryIO) -> None:
-        path = lake.path(part)
+        path = lake.store.source(part)
         footer = _footer(lake.footer(part), part, subject, count)
         with PartReader(path) as reader:
             kept = (batch.filter(pc.invert(subject.mask(batch))) for batch in reader.batches())

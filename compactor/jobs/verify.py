@@ -10,9 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from compactor.lake.columns import READ, names_in
-from compactor.lake.format import PART_NAME, Footer, Lake, Part, UnreadablePart
-from compactor.lake.merge import PartReader
+from compactor.lake.format import PART_NAME, Footer, Part, UnreadablePart
+from compactor.lake.listing import Lake
+from compactor.lake.reader import PartReader
 from compactor.lake.scratch import Scratch
+from compactor.lake.store import open_store
 from compactor.lake.writer import SORTED_BY
 from compactor.segments.quarantine import Quarantine
 from compactor.segments.reader import connect
@@ -26,7 +28,7 @@ _TWICE = """
 
 class Verification:
     def __init__(self, data_dir: str | Path) -> None:
-        self.lake = Lake(data_dir)
+        self.lake = Lake(open_store(data_dir))
         self.findings = 0
         self.totals: Counter[str] = Counter()
         self._spool = spool_folder(data_dir)
@@ -37,7 +39,7 @@ class Verification:
     def check_date(self, day: date) -> list[str]:
         """What is wrong with a date, a line each."""
         totals: Counter[str] = Counter()
-        with self.lake.readers.shared():  # the date is not exchanged meanwhile
+        with self.lake.store.shared():  # the date is not exchanged meanwhile
             findings = list(self._check_date(day, totals))
         self.totals += totals
         self.findings += len(findings)
@@ -52,13 +54,13 @@ class Verification:
 
     def _check_date(self, day: date, totals: Counter[str]) -> Iterator[str]:
         totals["dates"] += 1
-        for path in self.lake.files_of(day):
-            if not PART_NAME.fullmatch(path.name):
-                yield f"{path}: not a part"
+        for name in self.lake.store.names(day):
+            if not PART_NAME.fullmatch(name):
+                yield f"date={day}/{name}: not a part"
         named: dict[str, Part] = {}
         readable = []
         for part in self.lake.files(day):
-            path = self.lake.path(part)
+            path = self.lake.store.source(part)
             try:
                 footer = self.lake.footer(part)
                 yield from (f"{path}: {finding}" for finding in _check_rows(path, day, footer))

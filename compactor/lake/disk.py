@@ -19,7 +19,7 @@ _NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV)
 class CannotExchange(Exception):
     """The file system has no atomic exchange of two names: NFS and most network file systems."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | Path) -> None:
         super().__init__(f"{path}: its file system cannot exchange two folders in one step")
 
 

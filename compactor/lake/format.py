@@ -24,9 +24,9 @@ import errno
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from itertools import takewhile
@@ -38,7 +38,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from compactor.lake.columns import FORMAT_VERSION
-from compactor.lake.lock import Lock, Wait
 
 FOOTER_KEY = b"footfall"
 RUN = ".."
@@ -56,6 +55,16 @@ class UnreadablePart(ValueError):
     def __init__(self, path: Path, reason: object) -> None:
         super().__init__(f"{path} is not a part that can be read: {reason}")
         self.path = path
+
+
+class NewerLake(Exception):
+    """A part of a format that this release does not know: nothing of its lake is touched."""
+
+    def __init__(self, path: Path, version: int) -> None:
+        super().__init__(
+            f"{path} was written by a newer Footfall (format {version}, this one knows up to "
+            f"{FORMAT_VERSION}): run that one"
+        )
 
 
 class Counts(msgspec.Struct, frozen=True, array_like=True):
@@ -159,91 +168,6 @@ class Part:
         return int(self.name[:13])
 
 
-class Lake:
-    """The lake of one data folder: which parts there are, and what their footers say."""
-
-    def __init__(
-        self, data_dir: str | Path, readers_s_max: float = 60.0, wait: Wait = time.sleep
-    ) -> None:
-        """`readers_s_max`: so long a change of names waits for readers, see compactor.lake.lock."""
-        self.folder = Path(data_dir) / "lake"
-        self.events = self.folder / "events"
-        self.staging = self.folder / "staging"  # what is being written; no glob for events sees it
-        self.turn = Lock(self.folder / "compactor.lock")
-        self.readers = Lock(self.folder / "lock")
-        self._readers_s_max = readers_s_max
-        self._wait = wait
-        self._footers: dict[date, dict[Part, Footer]] = {}  # a part's footer never changes
-
-    def without_readers(self) -> AbstractContextManager[None]:
-        """While nobody shares the lake's lock. Raises Busy when one shares it for too long."""
-        return self.readers.held(self._wait, self._readers_s_max)
-
-    def path(self, part: Part) -> Path:
-        return self.events / part.path
-
-    def date_folder(self, day: date) -> Path:
-        return self.events / f"date={day.isoformat()}"
-
-    def dates(self) -> list[date]:
-        """The dates that have a folder, first to last; none when there is no lake yet."""
-        try:
-            days = [parse_folder(entry.name) for entry in self.events.iterdir()]
-        except FileNotFoundError:
-            return []
-        return sorted(day for day in days if day)
-
-    def parts(self, day: date) -> list[Part]:
-        """The parts of a date, oldest first, without those that another one supersedes.
-
-        Raises UnreadablePart.
-        """
-        parts = self.files(day)
-        self._forget(day, parts)
-        gone = superseded({part.name: self.footer(part) for part in parts})
-        return [part for part in parts if part.name not in gone]
-
-    def superseded(self, day: date) -> list[Part]:
-        """Files that a copy of an older lake brought back, and whose rows a younger part has."""
-        parts = self.parts(day)
-        return [part for part in self.files(day) if part not in parts]
-
-    def files(self, day: date) -> list[Part]:
-        """All that is named like a part; no footer is read."""
-        try:
-            names = [entry.name for entry in self.date_folder(day).iterdir()]
-        except FileNotFoundError:
-            return []
-        return sorted(part for name in names if (part := parse_part(day, name)))
-
-    def files_of(self, day: date) -> list[Path]:
-        """All that is in the folder of a date, parts or not."""
-        folder = self.date_folder(day)
-        return sorted(folder.iterdir()) if folder.is_dir() else []
-
-    def rows(self, day: date) -> int:
-        """How many rows the parts of a date hold."""
-        return sum(self.footer(part).rows for part in self.parts(day))
-
-    def footer(self, part: Part) -> Footer:
-        """Read once, ever. Raises FileNotFoundError if the part has gone."""
-        known = self._footers.setdefault(part.date, {})
-        footer = known.get(part)
-        if footer is None:
-            footer = known[part] = read_footer(self.path(part))
-        return footer
-
-    def forget(self, day: date) -> None:
-        """Let go of a date's footers: they take a hundred bytes and more a segment."""
-        self._footers.pop(day, None)
-
-    def _forget(self, day: date, present: Sequence[Part]) -> None:
-        known = self._footers.get(day, {})
-        gone = [part for part in tuple(known) if part not in present]  # other threads may add
-        for part in gone:
-            known.pop(part, None)
-
-
 def superseded(footers: Mapping[str, Footer]) -> set[str]:
     """Of the parts of a date, by name, those whose rows another one has.
 
@@ -273,12 +197,24 @@ def parse_part(day: date, name: str) -> Part | None:
 
 
 def read_footer(path: Path) -> Footer:
-    """Raises FileNotFoundError, or another OSError of the disk; UnreadablePart."""
+    """Raises FileNotFoundError, or another OSError of the disk; UnreadablePart; NewerLake."""
     with naming(path):
         metadata = pq.read_metadata(path).metadata or {}
         if FOOTER_KEY not in metadata:
             raise ValueError(f"it has no {FOOTER_KEY.decode()!r} in its footer")
+        if (version := _version(metadata[FOOTER_KEY])) > FORMAT_VERSION:
+            raise NewerLake(path, version)
         return msgspec.json.decode(metadata[FOOTER_KEY], type=Footer)
+
+
+class _Versioned(msgspec.Struct):
+    """All that is asked of a footer before it is believed to be one of ours."""
+
+    version: int = 1
+
+
+def _version(footer: bytes) -> int:
+    return msgspec.json.decode(footer, type=_Versioned).version
 
 
 @contextmanager

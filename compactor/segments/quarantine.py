@@ -12,9 +12,7 @@ Earlier releases did not compress: their files end in .jsonl, and are read alike
 """
 
 import base64
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,8 +21,8 @@ import orjson
 import pyarrow as pa
 
 from compactor.lake.disk import Disk
+from compactor.lake.files import make_folder, move, names_in, remove_if_empty, replace_file
 from compactor.lake.format import Run, parse_folder
-from compactor.lake.publish import make_folder, replace
 from compactor.segments.reader import SetAside
 from ingest.segment import SegmentName
 
@@ -40,6 +38,7 @@ class Quarantine:
         self, data_dir: str | Path, disk: Disk | None = None, bytes_max: int = BYTES_MAX
     ) -> None:
         self.folder = Path(data_dir) / "quarantine"
+        self._expired = Path(data_dir) / "expired"
         self._staging = Path(data_dir) / "lake" / "staging"
         self._disk = disk or Disk()
         self._bytes_max = bytes_max
@@ -58,7 +57,7 @@ class Quarantine:
     def keep(self, day: date, lines_of: Iterable[tuple[SegmentName, Sequence[SetAside]]]) -> None:
         """These lines of these segments, and no others: a pass that is repeated may differ."""
         folder = self.date_folder(day)
-        present = _names(folder)
+        present = set(names_in(folder))
         made = False
         for segment, lines in lines_of:
             path = folder / f"{segment.id}.jsonl{ZSTD}"
@@ -93,23 +92,47 @@ class Quarantine:
             content = b"".join(records)
             file.write(pa.compress(content, "zstd", asbytes=True) if _is_zstd(path) else content)
 
-        replace(self._staging, path, fill, self._disk)
+        replace_file(self._staging, path, fill, self._disk)
 
     def dates(self) -> set[date]:
         """Of which there is anything."""
-        days = {parse_folder(name) for name in _names(self.folder)}
+        days = {parse_folder(name) for name in names_in(self.folder)}
         return {day for day in days if day} | {day for day, _ in self._tails()}
 
     def files(self) -> list[Path]:
         return sorted(self.folder.rglob("*.jsonl*"))
 
-    def of_date(self, day: date) -> list[Path]:
-        """All that is kept of a date: a tail belongs to the date on which it was opened."""
-        own = [self.date_folder(day) / name for name in sorted(_names(self.date_folder(day)))]
-        return own + [path for opened_on, path in self._tails() if opened_on == day]
+    def retire(self, day: date) -> int:
+        """Move what is kept of a date out with it: a tail belongs to the date it was opened on."""
+        source, target = self.date_folder(day), self._expired_folder(day)
+        names = names_in(source)
+        tails = [path.name for opened_on, path in self._tails() if opened_on == day]
+        if not names and not tails:
+            return 0
+        for folder in (target.parent.parent, target.parent, target):
+            make_folder(folder, self._disk)
+        move(source, names, target, self._disk)
+        move(self.folder, tails, target, self._disk)
+        remove_if_empty(source, self._disk)
+        self._disk.sync_folder(self.folder)
+        return len(names) + len(tails)
+
+    def restore(self, day: date) -> int:
+        """Move it back."""
+        source, target = self._expired_folder(day), self.date_folder(day)
+        names = names_in(source)
+        if names:
+            make_folder(self.folder, self._disk)
+            make_folder(target, self._disk)
+            move(source, names, target, self._disk)
+        remove_if_empty(source, self._disk)
+        return len(names)
+
+    def _expired_folder(self, day: date) -> Path:
+        return self._expired / f"date={day.isoformat()}" / "quarantine"
 
     def _tails(self) -> Iterator[tuple[date, Path]]:
-        for name in _names(self.folder):
+        for name in names_in(self.folder):
             segment = SegmentName.parse(name.removesuffix("-tail.jsonl") + ".open")
             if segment and name.endswith("-tail.jsonl"):
                 yield segment.opened_on, self.folder / name
@@ -117,7 +140,7 @@ class Quarantine:
     def kept_of(self, day: date, key: str) -> int:
         """How many lines are kept at a date of a segment, or of a run of them."""
         run = Run.of(key)
-        paths = [self.date_folder(day) / name for name in _names(self.date_folder(day))]
+        paths = [self.date_folder(day) / name for name in names_in(self.date_folder(day))]
         return sum(len(records_in(path)) for path in paths if Run.of(path.name[:29]) in run)
 
     def erase(self, path: Path, mentions: Callable[[bytes], bool]) -> int:
@@ -153,12 +176,6 @@ def _is_zstd(path: Path) -> bool:
 
 def _encode(record: dict[str, Any]) -> bytes:
     return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def _names(folder: Path) -> set[str]:
-    with suppress(FileNotFoundError):
-        return set(os.listdir(folder))
-    return set()
 
 
 def _bytes_on_disk(path: Path) -> int:

@@ -5,7 +5,7 @@ from collections import OrderedDict
 ENTRY_BYTES = 400  # of an entry, beside its body: the tag and Python's objects
 
 
-class Cache:
+class AnswerCache:
     """Forgets what was not asked for longest. For one thread."""
 
     def __init__(self, bytes_max: int) -> None:

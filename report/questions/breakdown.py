@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from report.http.responses import Table
 from report.questions.question import Question, of_selection
-from report.snapshot.prepared import Relation
+from report.snapshot.relation import Relation
 from report.terms import metrics
 from report.terms.dimensions import PATTERN, dimension
 from report.terms.metrics import Count

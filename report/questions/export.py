@@ -15,9 +15,8 @@ import pyarrow.parquet as pq
 
 from compactor.lake.columns import SCHEMA
 from report.http.responses import FORMULA
-from report.snapshot.relation import events
+from report.snapshot.events import events
 from report.snapshot.snapshot import Snapshot
-from report.terms.period import Dates
 from report.terms.selection import Selection
 
 BATCH_ROWS = 16_384
@@ -52,7 +51,7 @@ def _batches(
         )
         return
     for day in snapshot.days:
-        selected = events(snapshot.of(Dates(day, day)), asked)
+        selected = events(snapshot.of(day), asked)
         yield from selected.stream(cursor, query, BATCH_ROWS)
 
 

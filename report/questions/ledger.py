@@ -11,7 +11,7 @@ from report.http.query_string import Nothing
 from report.http.responses import Table
 from report.questions.question import Question, Scope
 from report.snapshot.listed_part import total
-from report.snapshot.prepared import Relation
+from report.snapshot.relation import Relation
 from report.terms.metrics import Count
 
 FOREIGN_MAX = 100
@@ -79,7 +79,7 @@ def sums(relation: Relation, now_us: int) -> Figures:
     rows = relation.rows(relation.waiting(), WAITING)
     spool = {site: count for site, count, _ in rows}
     counts = total(part.counts for part in snapshot.parts)
-    in_spool = sum(spool.values()) + sum(map(snapshot.damaged, snapshot.waiting))
+    in_spool = sum(spool.values()) + sum(map(snapshot.damaged, snapshot.segments))
     figures = {
         "accepted": counts.lines + in_spool,
         "lake": lake.total(),
@@ -94,7 +94,7 @@ def sums(relation: Relation, now_us: int) -> Figures:
         "balanced": figures["accepted"] * 2 == sum(figures.values())
         and figures["duplicates"] == duplicates.total(),
         "lag_s": max(0, now_us - oldest) / 1e6,
-        "lag_bytes": sum(each.bytes for each in snapshot.waiting if snapshot.waits(each)),
+        "lag_bytes": sum(each.bytes for each in snapshot.segments if snapshot.is_awaited(each)),
         "sites": list(_by_site(lake=lake, spool=spool, duplicates=duplicates, erased=erased)),
     }
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from msgspec import Struct, defstruct
 
 from report.questions.question import Instant, Question, Scope
-from report.snapshot.prepared import Relation
+from report.snapshot.relation import Relation
 from report.terms import metrics
 from report.terms.period import Dates
 from report.terms.selection import Selection, Site

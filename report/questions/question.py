@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from report.http.responses import Table
-from report.snapshot.prepared import Relation
+from report.snapshot.relation import Relation
 from report.terms.period import Dates
 from report.terms.selection import Selection
 

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from report.http.responses import Table
 from report.questions.question import Instant, Question, Scope
-from report.snapshot.prepared import Relation
+from report.snapshot.relation import Relation
 from report.terms.metrics import Count
 from report.terms.selection import Offset
 from report.terms.zone import instant, to_datetime

@@ -9,7 +9,7 @@ from report.http.responses import Table
 from report.problem import Code, Problem
 from report.questions.question import Question, of_selection
 from report.snapshot.listed_part import ListedPart
-from report.snapshot.prepared import Relation
+from report.snapshot.relation import Relation
 from report.snapshot.snapshot import Snapshot
 from report.terms import metrics
 from report.terms.buckets import Interval, buckets, count_at_most, date_of, key_of, key_sql
@@ -39,7 +39,7 @@ Timeseries = covering("Timeseries", interval=Interval, rows=metrics.table_of(Buc
 def ask(relation: Relation, asked: Takes) -> Struct:
     apart, rest = plan(relation.snapshot, asked)
     counts = _counted_apart(relation, asked, apart) if apart else {}
-    if rest or relation.snapshot.live_days or not apart:
+    if rest or relation.snapshot.spool_days or not apart:
         counts |= _counted_at_once(relation, asked, rest)
     return Timeseries(**covered(asked), interval=asked.interval, rows=_rows(asked, counts))
 
@@ -51,22 +51,22 @@ def plan(snapshot: Snapshot, asked: Takes) -> tuple[dict[int, list[ListedPart]],
     count them for all buckets at once: what is looked up fits into the processor's cache.
     """
     if asked.zone != UTC or asked.interval == "hour":
-        return {}, snapshot.unread
+        return {}, snapshot.parts_to_read
     apart: dict[int, list[ListedPart]] = {}
-    for part in snapshot.unread:
+    for part in snapshot.parts_to_read:
         apart.setdefault(key_of(asked.interval, part.date), []).append(part)
-    for day in snapshot.live_days:
+    for day in snapshot.spool_days:
         apart.pop(key_of(asked.interval, day), None)
     if len(apart) > BUCKETS_APART_MAX:
-        return {}, snapshot.unread
+        return {}, snapshot.parts_to_read
     held = set().union(*apart.values())
-    return apart, [part for part in snapshot.unread if part not in held]
+    return apart, [part for part in snapshot.parts_to_read if part not in held]
 
 
 def _counted_apart(relation: Relation, asked: Takes, apart: dict[int, list[ListedPart]]) -> Counts:
     each = (APART.format(key=key, n=n) for n, key in enumerate(apart))
-    divided = relation.divided(asked, list(apart.values()))
-    counted = relation.rows(divided, " UNION ALL ".join(each))
+    groups = relation.by_group(asked, list(apart.values()))
+    counted = relation.rows(groups, " UNION ALL ".join(each))
     return {key: counts for key, *counts in counted if counts != metrics.ZEROS}
 
 

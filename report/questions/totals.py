@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 
 from report.http.responses import Table
 from report.questions.question import Question, of_selection
-from report.snapshot.prepared import Relation
+from report.snapshot.relation import Relation
 from report.terms import filters, metrics
 from report.terms.metrics import VIEWS, Count
 from report.terms.selection import Day, Limit, Selection

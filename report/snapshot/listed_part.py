@@ -1,10 +1,13 @@
 """A part as it is remembered: sums, so that its size does not depend on what it was made of."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 from compactor.lake.format import Counts, Footer, Part
+
+Source = Callable[[Part], Path]  # where a part's bytes are, for as long as it is there
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -18,11 +21,10 @@ class ListedPart:
     erased: int
     first_segment: str  # the least and the greatest id among those that it names
     last_segment: str
-    has_superseded: bool
-    supersedes: frozenset[str]  # of the names that stood beside it
+    has_superseded: bool  # others, whose rows it has
 
     @classmethod
-    def of(cls, part: Part, footer: Footer, number: int, beside: Iterable[str]) -> "ListedPart":
+    def of(cls, part: Part, footer: Footer, number: int) -> "ListedPart":
         return cls(
             part,
             number,
@@ -32,7 +34,6 @@ class ListedPart:
             footer.first_segment,
             footer.last_segment,
             bool(footer.supersedes),
-            frozenset(footer.supersedes).intersection(beside),
         )
 
     @property

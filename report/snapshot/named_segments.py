@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from compactor.lake.format import Lake, read_footer
-from report.snapshot.listed_part import ListedPart
+from compactor.lake.format import read_footer
+from report.snapshot.listed_part import ListedPart, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class NamedSegments:
         self._asked: dict[ListedPart, Asked] = {}
 
     def covered(
-        self, parts: Iterable[ListedPart], segments: Sequence[str], lake: Lake
+        self, parts: Iterable[ListedPart], segments: Sequence[str], source: Source
     ) -> dict[str, set[date]]:
-        """The dates that these parts, whose files are in `lake`, hold of each of these segments.
+        """The dates that these parts hold of each of these segments.
 
         `segments` are sorted ids. Raises FileNotFoundError when a part is gone that has to be
         asked.
@@ -45,16 +45,16 @@ class NamedSegments:
         covered: dict[str, set[date]] = {}
         for part in parts:
             if part.last_segment >= segments[0]:
-                for id in self._named(part, segments, lake):
+                for id in self._named(part, segments, source):
                     covered.setdefault(id, set()).add(part.date)
         return covered
 
-    def _named(self, part: ListedPart, segments: Sequence[str], lake: Lake) -> frozenset[str]:
+    def _named(self, part: ListedPart, segments: Sequence[str], source: Source) -> frozenset[str]:
         start = bisect_left(segments, part.first_segment)
         within = segments[start : bisect_right(segments, part.last_segment)]
         known = self._asked.get(part, NOTHING)
         if not known.segments.issuperset(within):
-            footer = read_footer(lake.path(part.part))
+            footer = read_footer(source(part.part))
             asked = frozenset(within)
             known = self._asked[part] = Asked(asked, frozenset(footer.named(asked)))
         return known.named.intersection(within)

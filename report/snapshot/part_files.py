@@ -5,20 +5,19 @@ from itertools import groupby
 from typing import Any
 
 from compactor.lake.columns import FORMAT_VERSION, SCHEMA, names_in, null
-from compactor.lake.format import Lake
-from report.snapshot.listed_part import ListedPart
+from report.snapshot.listed_part import ListedPart, Source
 
 
 def files(
-    name: str, parts: Sequence[ListedPart], lake: Lake, parameters: dict[str, Any]
+    name: str, parts: Sequence[ListedPart], source: Source, parameters: dict[str, Any]
 ) -> Iterator[str]:
     """A source for each format among the parts; their paths become parameters with that name."""
     for version, group in of_each_format(parts):
         name_of_group = name if version == FORMAT_VERSION else f"{name}_v{version}"
-        parameters[name_of_group] = [str(lake.path(each.part)) for each in group]
-        source = f"read_parquet(${name_of_group}, hive_partitioning = false)"
+        parameters[name_of_group] = [str(source(each.part)) for each in group]
+        rows = f"read_parquet(${name_of_group}, hive_partitioning = false)"
         absent = [null(column) for column in SCHEMA.names if column not in names_in(version)]
-        yield f"(SELECT {', '.join(['*', *absent])} FROM {source})" if absent else source
+        yield f"(SELECT {', '.join(['*', *absent])} FROM {rows})" if absent else rows
 
 
 def of_each_format(parts: Sequence[ListedPart]) -> Iterator[tuple[int, list[ListedPart]]]:

@@ -13,14 +13,14 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from compactor.lake.format import Lake, read_footer
-from report.snapshot.listed_part import ListedPart, bits
-from report.snapshot.relation import waiting
+from compactor.lake.format import read_footer
+from report.snapshot.listed_part import ListedPart, Source, bits
 from report.snapshot.snapshot import Snapshot
+from report.snapshot.spool_events import waiting
 
 PARTS_AT_ONCE = 64
 RECENT = timedelta(days=8)
-ENTRIES_MAX = 2_000_000  # sites in a month each; with more than these a year is one sum
+ENTRIES_MAX = 1_000_000  # sites in a month each, 60 bytes; with more a year is one sum
 
 COUNTED = """
     SELECT site_id, count(*) AS events, 0::BIGINT AS duplicates, 0::BIGINT AS erased,
@@ -71,7 +71,7 @@ class SiteCounts:
         groups: dict[str, list[ListedPart]] = {}
         for part in snapshot.parts:
             groups.setdefault(self._key(part.date, recent), []).append(part)
-        sums = [self._sum(cursor, snapshot.lake, key, groups[key]).table for key in groups]
+        sums = [self._sum(cursor, snapshot.source, key, groups[key]).table for key in groups]
         self._by_year = self._by_year or sum(map(len, sums)) > ENTRIES_MAX
         with self._lock:
             for key in self._sums.keys() - groups.keys():
@@ -93,7 +93,7 @@ class SiteCounts:
     def _sum(
         self,
         cursor: duckdb.DuckDBPyConnection,
-        lake: Lake,
+        source: Source,
         key: str,
         parts: Sequence[ListedPart],
     ) -> Sum:
@@ -103,7 +103,7 @@ class SiteCounts:
         missing = [part for part in parts if not known.numbers >> part.number & 1]
         for start in range(0, len(missing), PARTS_AT_ONCE):
             new = missing[start : start + PARTS_AT_ONCE]
-            table = _sum(cursor, [known.table, *_count(cursor, lake, new)])
+            table = _sum(cursor, [known.table, *_count(cursor, source, new)])
             known = Sum(known.numbers | bits(new), table)
             with self._lock:
                 self._sums[key] = known  # at once: who is interrupted goes on from here
@@ -111,17 +111,17 @@ class SiteCounts:
 
 
 def _count(
-    cursor: duckdb.DuckDBPyConnection, lake: Lake, parts: Sequence[ListedPart]
+    cursor: duckdb.DuckDBPyConnection, source: Source, parts: Sequence[ListedPart]
 ) -> list[pa.Table]:
-    paths = [str(lake.path(each.part)) for each in parts]
+    paths = [str(source(each.part)) for each in parts]
     return [
         cursor.sql(IN_PARTS, params={"parts": paths}).to_arrow_table(),
-        *(_lost(lake, part) for part in parts if part.counts.duplicates or part.erased),
+        *(_lost(source, part) for part in parts if part.counts.duplicates or part.erased),
     ]
 
 
-def _lost(lake: Lake, part: ListedPart) -> pa.Table:
-    footer = read_footer(lake.path(part.part))
+def _lost(source: Source, part: ListedPart) -> pa.Table:
+    footer = read_footer(source(part.part))
     duplicates, erased = footer.duplicates_by_site, footer.erased_by_site
     return _table(
         [

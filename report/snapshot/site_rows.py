@@ -14,9 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from compactor.lake.columns import SCHEMA, completed
-from compactor.lake.format import Lake
 from report.snapshot.lake_listing import LakeListing
-from report.snapshot.listed_part import ListedPart, bits
+from report.snapshot.listed_part import ListedPart, Source, bits
 from report.snapshot.part_files import of_each_format
 from report.snapshot.snapshot import Snapshot
 
@@ -75,19 +74,20 @@ class SiteRows:
         unknown = asked & ~known.numbers
         missing = [part for part in snapshot.parts if unknown >> part.number & 1]
         if missing and len(missing) < known.refused_parts:
-            known = _read(cursor, known, site, snapshot.lake, missing)
-        if known.rows.num_rows or known.refused_parts <= len(missing) or len(snapshot.live):
+            known = _read(cursor, known, site, snapshot.source, missing)
+        if known.rows.num_rows or known.refused_parts <= len(missing) or len(snapshot.spool_rows):
             self._keep(site, known)
         if len(missing) >= known.refused_parts:
             return snapshot
         rows = known.rows if known.numbers == asked else _of(known.rows, asked)
-        return replace(snapshot, read=rows.drop("part"), unread=[])
+        return replace(snapshot, cached_rows=rows.drop("part"), parts_to_read=[])
 
     def _keep(self, site: str, known: Site) -> None:
         with self._lock:
             before = self._sites.pop(site, None)
             self._sites[site] = known
-            self.bytes += known.bytes - (before.bytes if before else 0)
+            if known is not before:
+                self.bytes += known.bytes - (before.bytes if before else 0)
             while self.bytes > self._bytes_max:
                 _, oldest = self._sites.popitem(last=False)
                 self.bytes -= oldest.bytes
@@ -97,13 +97,13 @@ def _read(
     cursor: duckdb.DuckDBPyConnection,
     known: Site,
     site: str,
-    lake: Lake,
+    source: Source,
     parts: Sequence[ListedPart],
 ) -> Site:
     room = SITE_ROWS_MAX - known.rows.num_rows
     rows = [known.rows]
     for _, group in of_each_format(parts):
-        found = _rows_in(cursor, group, site, lake, room + 1)
+        found = _rows_in(cursor, group, site, source, room + 1)
         room -= found.num_rows
         if room < 0:
             return replace(NOTHING, refused_parts=len(parts))
@@ -117,11 +117,11 @@ def _rows_in(
     cursor: duckdb.DuckDBPyConnection,
     parts: Sequence[ListedPart],
     site: str,
-    lake: Lake,
+    source: Source,
     limit: int,
 ) -> pa.Table:
     """At most so many rows of the site in parts of one format."""
-    numbers = {str(lake.path(each.part)): each.number for each in parts}
+    numbers = {str(source(each.part)): each.number for each in parts}
     parameters = {"parts": list(numbers), "site": site, "limit": limit}
     found = cursor.sql(READ, params=parameters).to_arrow_table()
     names = found["filename"].combine_chunks().dictionary_encode()

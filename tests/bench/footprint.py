@@ -44,12 +44,12 @@ CLIENTS = 16
 
 def lake_of(dates: int, sites: int, cache: Path) -> Path:
     data_dir = cache / f"footprint-{dates}-{sites}-{SEGMENTS_A_DAY}"
-    lake, disk = prepared(data_dir)
+    lake = prepared(data_dir)
     database = duckdb.connect(config={"threads": 1})
     for n in range(dates):
         day = LAST_DAY - timedelta(days=n)
         if not lake.date_folder(day).exists():
-            write_day(database, ROWS, {"sites": sites}, lake, day, disk)
+            write_day(database, ROWS, {"sites": sites}, lake, day)
     return data_dir
 
 

@@ -10,9 +10,9 @@ import duckdb
 from tqdm import tqdm
 
 from compactor.lake.columns import SCHEMA
-from compactor.lake.disk import Disk
-from compactor.lake.format import Counts, Footer, Lake, Part, PartNames
-from compactor.lake.publish import prepare, publish
+from compactor.lake.format import Counts, Footer, Part, PartNames
+from compactor.lake.listing import Lake
+from compactor.lake.store import open_store
 from compactor.lake.writer import gather, prepare_columns, sample_of, sort_order, write_part
 from ingest.segment import SegmentName
 
@@ -54,21 +54,21 @@ def days(events: int) -> Iterator[date]:
 
 
 def _write(data_dir: Path, dates: list[date]) -> None:
-    lake, disk = prepared(data_dir)
+    lake = prepared(data_dir)
     database = duckdb.connect(config={"threads": 1})
     for day in tqdm(dates, desc=data_dir.name, unit="day"):
         if not lake.parts(day):
             seed = {"seed": day.toordinal() % 1000 / 1000}
             database.execute("SELECT setseed($seed)", seed).fetchall()
-            write_day(database, ROWS, {"day": day.toordinal()}, lake, day, disk)
+            write_day(database, ROWS, {"day": day.toordinal()}, lake, day)
 
 
-def prepared(data_dir: Path) -> tuple[Lake, Disk]:
+def prepared(data_dir: Path) -> Lake:
     """An empty lake, or the one that is there."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    lake, disk = Lake(data_dir), Disk()
-    prepare(lake, disk)
-    return lake, disk
+    lake = Lake(open_store(data_dir))
+    lake.store.prepare()
+    return lake
 
 
 def write_day(
@@ -77,7 +77,6 @@ def write_day(
     parameters: dict[str, object],
     lake: Lake,
     day: date,
-    disk: Disk,
 ) -> None:
     """One part, as the compactor leaves it of a closed date; `rows` is SQL with $start, seconds."""
     start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
@@ -86,11 +85,9 @@ def write_day(
     table = prepare_columns(found.cast(SCHEMA))
     order = sort_order(table)
     footer = Footer(segments=_segments(start, table.num_rows))
-    publish(
-        lake,
+    lake.store.publish(
         Part(day, PartNames(lambda: start, "bbbbbbbb")()),
         lambda file: write_part(file, gather(table, order), sample_of(table, order), footer),
-        disk,
     )
 
 

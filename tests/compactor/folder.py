@@ -10,7 +10,9 @@ from pathlib import Path
 import duckdb
 
 from compactor.lake.disk import Disk
-from compactor.lake.format import Lake, PartNames
+from compactor.lake.format import PartNames
+from compactor.lake.listing import Lake
+from compactor.lake.local import LocalStore
 from compactor.scheduler import Passes
 from compactor.segments.quarantine import Quarantine, records_in
 from compactor.settings import Settings
@@ -21,7 +23,8 @@ class Folder:
         self.path = path
         self.spool = path / "spool"
         self.spool.mkdir()
-        self.lake = Lake(path)
+        self.store = LocalStore(path)
+        self.lake = Lake(self.store)
         self.settings = Settings(data_dir=str(path), **settings)
         self.stop = threading.Event()
         self.now = now
@@ -46,7 +49,7 @@ class Folder:
         self, columns: str = "path", where: str = "true", folder: Path | None = None
     ) -> list[tuple]:
         """As any DuckDB reads them."""
-        folder = folder or self.lake.events
+        folder = folder or self.store.events
         if not list(folder.rglob("*.parquet")):
             return []
         glob = f"{folder}/**/*.parquet"
@@ -57,13 +60,14 @@ class Folder:
     @contextmanager
     def shared(self) -> Iterator[None]:
         """As `flock --shared data/lake/lock` holds it."""
-        with (self.lake.folder / "lock").open("rb") as lock:
+        with (self.store.folder / "lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH)
             yield
 
     def parts(self) -> list[str]:
         return sorted(
-            str(path.relative_to(self.lake.events)) for path in self.lake.events.rglob("*.parquet")
+            str(path.relative_to(self.store.events))
+            for path in self.store.events.rglob("*.parquet")
         )
 
     def set_aside(self) -> str:

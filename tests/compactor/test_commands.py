@@ -92,7 +92,7 @@ def write_anew(change):
     ],
 )
 def test_verify_finds(folder, damage, finding):
-    (path,) = folder.lake.events.glob("date=2026-11-22/*.parquet")
+    (path,) = folder.store.events.glob("date=2026-11-22/*.parquet")
     damage(path)
     assert finding in compactor(folder, "verify", status=1)
 

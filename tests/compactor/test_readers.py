@@ -27,7 +27,7 @@ def folder(tmp_path):
 
 
 def parts_of(folder, day):
-    return len(list(folder.lake.events.glob(f"date={day}/*.parquet")))
+    return len(list(folder.store.events.glob(f"date={day}/*.parquet")))
 
 
 def test_a_pass_does_not_wait_for_readers(folder):
@@ -48,7 +48,7 @@ def test_an_exchange_that_meets_a_reader_for_long_is_put_off_and_that_is_said(fo
         assert parts_of(folder, CLOSED) == 2
     (told,) = [message for message in caplog.messages if "reader" in message]
     assert "0.3 s" in told
-    assert not list(folder.lake.staging.iterdir()), "nothing was written for nothing"
+    assert not list(folder.store.staging.iterdir()), "nothing was written for nothing"
     passes.turn(everything=True)
     assert parts_of(folder, CLOSED) == 1
 
@@ -67,13 +67,13 @@ def test_erase_that_meets_a_reader_for_long_says_so_and_changes_nothing(folder):
 def test_a_command_under_the_shared_lock_counts_the_date_that_is_exchanged(folder):
     """It has read the names of the date's folder, and looks at the files a second later."""
     folder.settings = type(folder.settings)(data_dir=str(folder.path), readers_s_max=30)
-    date = folder.lake.events / f"date={CLOSED}"
+    date = folder.store.events / f"date={CLOSED}"
     hold = ["strace", "-f", "-y", "-P", str(date), "-e", "trace=getdents64,openat"]
     hold += ["-e", "inject=getdents64:delay_exit=700000:when=3", "-o", str(folder.path / "trace")]
-    glob = f"{folder.lake.events}/**/*.parquet"
+    glob = f"{folder.store.events}/**/*.parquet"
     query = [DUCKDB, "-csv", "-noheader", "-c", f"select count(*) from '{glob}'"]
     command = subprocess.Popen(
-        ["flock", "--shared", str(folder.lake.folder / "lock"), *hold, *query],
+        ["flock", "--shared", str(folder.store.folder / "lock"), *hold, *query],
         stdout=subprocess.PIPE,
         text=True,
     )

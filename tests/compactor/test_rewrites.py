@@ -47,7 +47,7 @@ def test_where_folders_cannot_be_exchanged_nothing_is_written_for_nothing(
     passes = folder.passes(disk)
     for _ in range(3):
         passes.turn(everything=True)
-    one = folder.lake.path(folder.lake.parts(folder.lake.dates()[0])[0]).stat().st_size
+    one = folder.store.source(folder.lake.parts(folder.lake.dates()[0])[0]).stat().st_size
     assert disk.written < 2 * one * rewrites + 1
     assert len([m for m in caplog.messages if "cannot exchange" in m]) == 1
     assert len(folder.parts()) == 6
@@ -58,7 +58,7 @@ def test_where_folders_cannot_be_exchanged_nothing_is_written_for_nothing(
 def test_a_look_at_closed_dates_opens_no_part_of_those_that_are_whole(folder, monkeypatch):
     folder.turn()
     read = []
-    monkeypatch.setattr("compactor.lake.format.read_footer", lambda path: read.append(path))
+    monkeypatch.setattr("compactor.lake.listing.read_footer", lambda path: read.append(path))
     folder.turn()
     assert read == []
 
@@ -70,7 +70,7 @@ def test_a_lock_that_was_removed_ends_the_turn_before_anything_else_is_written(f
         def link(self, source, target):
             super().link(source, target)
             self.links += 1
-            (folder.lake.folder / "compactor.lock").unlink(missing_ok=True)
+            (folder.store.folder / "compactor.lock").unlink(missing_ok=True)
 
     folder.segment(*(line("/new", at=f"2026-11-1{day}T01:00:00Z") for day in range(5)))
     disk = Remover()

@@ -44,12 +44,12 @@ def folder(tmp_path):
 
 
 def the_part(folder):
-    (path,) = folder.lake.events.glob(f"date={BAD}/*.parquet")
+    (path,) = folder.store.events.glob(f"date={BAD}/*.parquet")
     return path
 
 
 def paths_of(folder, day):
-    files = [str(path) for path in folder.lake.events.glob(f"date={day}/*.parquet")]
+    files = [str(path) for path in folder.store.events.glob(f"date={day}/*.parquet")]
     if not files:
         return []
     with duckdb.connect() as database:
@@ -117,7 +117,7 @@ def test_the_damaged_part_of_a_closed_date_is_not_consolidated_nor_moved_out(tmp
     for n in range(2):
         folder.segment(line(f"/{n}", at=f"{BAD}T07:00:00Z"))
         folder.turn()
-    bad = sorted(folder.lake.events.rglob("*.parquet"))[0]
+    bad = sorted(folder.store.events.rglob("*.parquet"))[0]
     torn(bad)
     folder.now = "2026-11-22T08:00:00"
     folder.segment(line("/today"))
@@ -127,7 +127,7 @@ def test_the_damaged_part_of_a_closed_date_is_not_consolidated_nor_moved_out(tmp
     folder.segment(line("/then", at="2026-12-21T08:00:00Z"))
     passes.turn(everything=True)
     passes.turn(everything=True)
-    assert len(list(folder.lake.events.glob(f"date={BAD}/*.parquet"))) == 2
+    assert len(list(folder.store.events.glob(f"date={BAD}/*.parquet"))) == 2
     assert len([message for message in caplog.messages if bad.name in message]) == 1
 
 

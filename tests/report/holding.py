@@ -10,7 +10,9 @@ from starlette.testclient import TestClient
 
 from compactor.jobs.compact import Compactor
 from compactor.lake.disk import Disk
-from compactor.lake.format import Lake, PartNames
+from compactor.lake.format import PartNames
+from compactor.lake.listing import Lake
+from compactor.lake.local import LocalStore
 from compactor.segments.quarantine import Quarantine
 from compactor.segments.reader import connect
 from ingest.event import StoredEvent
@@ -38,7 +40,8 @@ class Folder:
         return name
 
     def compact(self, *segments: SegmentName) -> None:
-        lake, disk = Lake(self.path), Disk()
+        disk = Disk()
+        lake = Lake(LocalStore(self.path, disk))
         quarantine = Quarantine(self.path, disk)
         compactor = Compactor(lake, self.spool, quarantine, PartNames(), disk, connect())
         compactor.compact(segments)

@@ -154,7 +154,7 @@ def text(site_rows_max):
             pieces += world("rows in memory", QUESTIONS, path, asked)
         with recorded, site_rows_max(0):
             pieces += world("rows in parts", FEW, path, asked)
-            pieces += world("rows in files", FEW, path, asked, live_bytes_max=0)
+            pieces += world("rows in files", FEW, path, asked, spool_rows_bytes_max=0)
     return "\n\n\n".join(pieces) + "\n"
 
 

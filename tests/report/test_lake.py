@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from compactor.lake.format import Lake
+from compactor.lake.store import open_store
 from report.snapshot import site_rows
 from report.snapshot.lake_listing import LakeListing
 from report.snapshot.listed_part import ListedPart
-from report.snapshot.spool_tail import Live
+from report.snapshot.spool_tail import SpoolTail
 from report.terms.period import Dates
 from tests.processes import PROJECT, clean_environment
 from tests.report.holding import NOW, Folder, asking, event, figures, line
@@ -146,11 +146,11 @@ def test_a_date_that_vanishes_while_it_is_listed_is_listed_again(folder, monkeyp
     find = LakeListing._find
     vanished = set()
 
-    def found_late(parts, day, name, names):
+    def found_late(parts, day, name):
         if day not in vanished:
             vanished.add(day)
             consolidate(folder, NOW - timedelta(days=(NOW.date() - day).days))
-        return find(parts, day, name, names)
+        return find(parts, day, name)
 
     monkeypatch.setattr(LakeListing, "_find", found_late)
     with asking(folder.path) as client:
@@ -177,7 +177,7 @@ def test_an_export_is_what_there_was_when_it_began(folder):
 
 
 def test_listings_follow_every_change_of_a_folder(folder):
-    parts = LakeListing(Lake(folder.path))
+    parts = LakeListing(open_store(folder.path))
     day = NOW.date()
     for expected in range(1, 6):
         folder.holds(event())
@@ -190,7 +190,7 @@ def test_listings_follow_every_change_of_a_folder(folder):
 def test_a_listing_is_kept_while_its_folder_rests(folder, monkeypatch):
     folder.holds(event())
     os.utime(date_folder(folder), (1, 1))
-    parts = LakeListing(Lake(folder.path))
+    parts = LakeListing(open_store(folder.path))
     day = Dates(date(2025, 11, 12), date(2025, 11, 12))
     found = parts.of(day)
     monkeypatch.setattr(os, "listdir", lambda path: pytest.fail("listed again"))
@@ -227,7 +227,7 @@ def test_rows_of_a_large_site_stay_in_their_parts(folder, monkeypatch):
 
 def test_a_change_within_the_tick_of_the_clock_that_stamps_it_is_seen(folder):
     folder.holds(event())
-    parts = LakeListing(Lake(folder.path))
+    parts = LakeListing(open_store(folder.path))
     day = Dates(NOW.date(), NOW.date())
     stamp = date_folder(folder).stat().st_mtime_ns
     assert len(parts.of(day)) == 1
@@ -238,7 +238,7 @@ def test_a_change_within_the_tick_of_the_clock_that_stamps_it_is_seen(folder):
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_pass_beside_the_look_at_the_spool_neither_hides_nor_doubles(folder, monkeypatch, when):
-    look = Live.refresh
+    look = SpoolTail.refresh
     waiting = []
 
     def compact():
@@ -253,15 +253,15 @@ def test_a_pass_beside_the_look_at_the_spool_neither_hides_nor_doubles(folder, m
         return seen
 
     with asking(folder.path) as client:
-        monkeypatch.setattr(Live, "refresh", refresh)
+        monkeypatch.setattr(SpoolTail, "refresh", refresh)
         for expected in range(1, 4):
             waiting.append(folder.segment([line(event(event_id=str(expected)))]))
             assert views(client) == expected
             assert figures(client, "/ledger")["accepted"] == expected
 
 
-@pytest.mark.parametrize("live_bytes_max", [0, 1 << 20])
-def test_a_segment_counts_for_the_dates_that_no_part_has_of_it(folder, live_bytes_max):
+@pytest.mark.parametrize("spool_rows_bytes_max", [0, 1 << 20])
+def test_a_segment_counts_for_the_dates_that_no_part_has_of_it(folder, spool_rows_bytes_max):
     days = [NOW - timedelta(days=n) for n in range(3)]
     name = folder.segment([line(event(day, user_id=str(n))) for n, day in enumerate(days)])
     content = (folder.spool / str(name)).read_bytes()
@@ -269,7 +269,7 @@ def test_a_segment_counts_for_the_dates_that_no_part_has_of_it(folder, live_byte
     # as if the compactor had died before the last date, and before it released the segment
     (folder.spool / str(name)).write_bytes(content)
     shutil.rmtree(date_folder(folder, days[0]))
-    with asking(folder.path, live_bytes_max=live_bytes_max) as client:
+    with asking(folder.path, spool_rows_bytes_max=spool_rows_bytes_max) as client:
         told = figures(client, "/stats", site_id="blog")
         assert (told["total_views"], told["unique_users"]) == (3, 3)
         for day in days:

@@ -101,7 +101,7 @@ def peak_bytes(process):
 
 def test_eight_questions_at_once_neither_starve_a_small_one_nor_pass_the_memory_bound(large):
     bound = 512 << 20
-    with running("report", large.path, memory_bytes_max=bound, live_bytes_max=0) as report:
+    with running("report", large.path, memory_bytes_max=bound, spool_rows_bytes_max=0) as report:
 
         def ask(n):
             parameters = {**HEAVY, "by": "user_id", "offset": n}
@@ -197,7 +197,7 @@ def test_a_data_folder_may_have_quotes_in_its_path(tmp_path, name):
     folder = Folder(path)
     folder.holds(event(event_id="1"))
     folder.holds(event(), event(event_id="1"), where="open")
-    with asking(path, live_bytes_max=0) as client:
+    with asking(path, spool_rows_bytes_max=0) as client:
         assert figures(client, "/stats", site_id="blog")["total_views"] == 2
         assert len(client.get("/export?site_id=blog").content.splitlines()) == 2
 

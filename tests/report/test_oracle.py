@@ -145,7 +145,7 @@ def test_every_answer_is_what_counting_by_hand_gives(world, interval, by, limit,
         events = oracle.unique(*fill(folder, segments))
         asked = {"site_id": "blog", **as_query(selection, filters)}
         selected = list(oracle.select(events, "blog", **selection, **filters))
-        with asking(Path(path), live_bytes_max=memory) as client:
+        with asking(Path(path), spool_rows_bytes_max=memory) as client:
             told = figures(client, "/stats", **asked, limit=limit)
             assert (
                 told["total_views"],

@@ -12,16 +12,18 @@ import pytest
 
 from compactor.jobs.consolidate import consolidate
 from compactor.lake.columns import SCHEMA
-from compactor.lake.disk import Disk
-from compactor.lake.format import Counts, Footer, Lake, Part, PartNames
+from compactor.lake.format import Counts, Footer, Part, PartNames
+from compactor.lake.listing import Lake
+from compactor.lake.local import LocalStore
 from ingest.segment import SegmentName
-from report.engine.answer_cache import Cache
+from report.engine.answer_cache import AnswerCache
 from report.snapshot import site_counts
 from report.snapshot.lake_listing import LakeListing
 from report.snapshot.site_rows import SiteRows
 from report.snapshot.snapshot import Snapshots
 from report.snapshot.spill_folder import SpillFolder
-from report.snapshot.spool_tail import Live
+from report.snapshot.spool_rows import SpoolRows
+from report.snapshot.spool_tail import SpoolTail
 from report.terms.period import Dates
 from tests.report.holding import NOW, Folder, asking, event, figures, line
 
@@ -38,9 +40,11 @@ class Remembering:
     """The caches over one folder, asked without HTTP."""
 
     def __init__(self, folder, bytes_max=64 << 20):
-        lake = Lake(folder.path)
+        lake = LocalStore(folder.path)
         self.listing = LakeListing(lake)
-        self.tail = Live(folder.spool, 1 << 20, SpillFolder(folder.path, 1 << 30, 0))
+        self.tail = SpoolTail(
+            folder.spool, SpoolRows(64 << 20, SpillFolder(folder.path, 1 << 30, 0))
+        )
         self.snapshots = Snapshots(lake, self.tail, self.listing)
         self.rows = SiteRows(bytes_max, self.listing)
         self.database = duckdb.connect()
@@ -48,7 +52,7 @@ class Remembering:
     def ask(self, site, dates=ALL):
         """How many rows of the site are in memory."""
         snapshot = self.snapshots.take(dates, site)
-        return len(self.rows.with_cached_rows(self.database, snapshot, site).read)
+        return len(self.rows.with_cached_rows(self.database, snapshot, site).cached_rows)
 
 
 @pytest.fixture
@@ -60,17 +64,17 @@ def write_empty_part(folder, day, segments):
     """A part that tells of many segments."""
     named = (SegmentName(n * 30_000, "aaaaaaaa", n).id for n in range(segments))
     footer = Footer(segments={id: Counts(1, 0, 1) for id in named})
-    lake = Lake(folder.path)
+    lake = LocalStore(folder.path)
     lake.date_folder(day).mkdir(parents=True)
     table = SCHEMA.empty_table().replace_schema_metadata({"footfall": msgspec.json.encode(footer)})
-    pq.write_table(table, lake.path(Part(day, "0000000000001-bbbbbbbb-000001.parquet")))
+    pq.write_table(table, lake.source(Part(day, "0000000000001-bbbbbbbb-000001.parquet")))
 
 
 def test_a_part_takes_as_much_memory_however_many_segments_it_came_of(folder):
     for day in DAYS:
         write_empty_part(folder, day, segments=2_880)
-    LakeListing(Lake(folder.path)).of(ALL)  # the first one fills caches of Python and Arrow
-    listing = LakeListing(Lake(folder.path))
+    LakeListing(LocalStore(folder.path)).of(ALL)  # the first one fills caches of Python and Arrow
+    listing = LakeListing(LocalStore(folder.path))
     tracemalloc.start()
     try:
         assert len(listing.of(ALL)) == len(DAYS)
@@ -84,10 +88,10 @@ def test_a_part_takes_as_much_memory_however_many_segments_it_came_of(folder):
 def test_a_date_that_has_gone_is_forgotten(folder, asked):
     for day in DAYS:
         folder.holds(event(NOW.replace(day=day.day)))
-    listing = LakeListing(Lake(folder.path))
+    listing = LakeListing(LocalStore(folder.path))
     assert len(listing.of(ALL)) == len(DAYS)
     for day in DAYS[:-1] if asked == ALL else DAYS[:1]:
-        shutil.rmtree(Lake(folder.path).date_folder(day))
+        shutil.rmtree(LocalStore(folder.path).date_folder(day))
     left = {part.date for part in listing.of(asked)}
     remembered = set(listing._found) | set(listing._parts)
     assert remembered == (left if asked == ALL else set(DAYS[1:]))
@@ -108,8 +112,8 @@ def test_a_segment_that_comes_back_is_known_by_the_part_that_names_it(folder):
 def test_a_part_that_comes_back_beside_the_one_that_supersedes_it_is_left_out(folder):
     for n in range(2):
         folder.holds(event(path=f"/{n}"))
-    lake = Lake(folder.path)
-    old = [lake.path(part) for part in lake.parts(NOW.date())]
+    lake = Lake(LocalStore(folder.path))
+    old = [lake.store.source(part) for part in lake.parts(NOW.date())]
     kept = [(path, path.read_bytes()) for path in old]
     with asking(folder.path) as client:
         merge(lake)
@@ -123,7 +127,7 @@ def test_a_part_that_comes_back_beside_the_one_that_supersedes_it_is_left_out(fo
 def merge(lake):
     """What the compactor does with a closed date."""
     day = NOW.date()
-    consolidate(lake, day, [lake.parts(day)], [], PartNames(), Disk(), lambda: None)
+    consolidate(lake, day, [lake.parts(day)], [], PartNames(), lambda: None)
 
 
 def test_a_site_without_rows_is_not_remembered(folder, remembering):
@@ -172,7 +176,7 @@ def test_rows_of_a_part_that_has_gone_are_forgotten(folder, remembering):
     for n in range(3):
         folder.holds(event(path=f"/{n}"))
     assert remembering.ask("blog") == 4
-    merge(Lake(folder.path))
+    merge(Lake(LocalStore(folder.path)))
     assert remembering.ask("blog", Dates(NOW.date(), NOW.date())) == 3
     [known] = remembering.rows._sites.values()
     assert len(known.rows) == 4
@@ -200,10 +204,22 @@ def test_sites_are_counted_in_each_part_once_however_many_they_are(folder, monke
 def test_answers_that_are_remembered_are_bounded_all_that_they_take():
     tracemalloc.start()
     try:
-        cache = Cache(bytes_max=100_000)
+        cache = AnswerCache(bytes_max=100_000)
         for n in range(10_000):
             cache.put(f'W/"{n:032x}"', b"%d" % n)
         bytes_held, _ = tracemalloc.get_traced_memory()
         assert bytes_held < 120_000
     finally:
         tracemalloc.stop()
+
+
+def test_a_question_costs_as_much_however_many_segments_the_spool_has(folder, remembering):
+    for n in range(600):
+        folder.segment([line(event(path=f"/{n}"))])
+    assert len(remembering.snapshots.take(ALL, "blog").spool_rows) == 600
+    started = time.process_time()
+    for _ in range(5):
+        snapshot = remembering.snapshots.take(ALL, "blog")
+        assert len(snapshot.identity) == 16
+    assert (time.process_time() - started) / 5 < 0.06  # most of it lists the folder
+    assert len(remembering.tail.seen.tables) < 12

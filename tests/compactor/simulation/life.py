@@ -234,5 +234,5 @@ def erase(passes: Passes) -> None:
     passes.compact_all()
     subject = Subject("shop", ERASED_USER)
     for day in passes.lake.dates():
-        erase_date(passes.lake, day, subject, passes.next_name, passes.disk)
+        erase_date(passes.lake, day, subject, passes.next_name)
     erase_from_quarantine(passes.quarantine, subject)

@@ -11,7 +11,8 @@ import pytest
 
 from ingest.segment import CLOSED, OPEN
 from report.snapshot.spill_folder import SpillFolder
-from report.snapshot.spool_tail import Live
+from report.snapshot.spool_rows import SpoolRows
+from report.snapshot.spool_tail import SpoolTail
 from tests.report.holding import NOW, Folder, asking, event, figures, line
 
 
@@ -80,8 +81,8 @@ def test_a_backlog_beyond_the_bound_is_answered_from_disk_and_counts_in_full(tmp
     ]
     for start in range(0, 4_000, 500):
         folder.segment(map(line, events[start : start + 500]), OPEN if start else CLOSED)
-    live_bytes_max = 100_000
-    with asking(tmp_path, live_bytes_max=live_bytes_max) as client:
+    spool_rows_bytes_max = 100_000
+    with asking(tmp_path, spool_rows_bytes_max=spool_rows_bytes_max) as client:
         # ids repeat every 900 events, dates every 3: so the 900 ids have one date each
         assert views(client) == 900
         assert figures(client, "/stats", site_id="blog")["unique_users"] == 700
@@ -89,7 +90,7 @@ def test_a_backlog_beyond_the_bound_is_answered_from_disk_and_counts_in_full(tmp
         assert day["total_views"] == 300
         metrics = client.get("/metrics").text
         in_memory = float(metrics.split("\nreport_spool_memory_bytes ")[1].split("\n")[0])
-        assert in_memory <= live_bytes_max
+        assert in_memory <= spool_rows_bytes_max
         spilled = float(metrics.split("\nreport_spool_spilled_rows ")[1].split("\n")[0])
         assert spilled >= 3_000
         for name in sorted(folder.spool.iterdir()):
@@ -104,7 +105,7 @@ def test_a_backlog_beyond_the_bound_is_answered_from_disk_and_counts_in_full(tmp
 def test_many_who_ask_at_once_share_a_look(tmp_path):
     folder = Folder(tmp_path)
     name = folder.segment([line(event())], OPEN)
-    live = Live(folder.spool, 1 << 20, SpillFolder(tmp_path, 1 << 30, 0))
+    live = SpoolTail(folder.spool, SpoolRows(1 << 20, SpillFolder(tmp_path, 1 << 30, 0)))
     wrong = []
     path = folder.spool / str(name)
 
@@ -114,7 +115,7 @@ def test_many_who_ask_at_once_share_a_look(tmp_path):
                 file.write(line(event()))
                 written.append(1)
                 expected = len(written) + 1
-            seen = live.refresh()[0].lines
+            seen = live.refresh().segments[0].lines
             if seen < expected:
                 wrong.append((seen, expected))
 
@@ -144,7 +145,7 @@ MANY = [
 def test_rows_that_have_no_room_are_refused_until_they_are_compacted(tmp_path, limit):
     folder = Folder(tmp_path)
     names = [folder.segment(MANY) for _ in range(8)]
-    with asking(tmp_path, live_bytes_max=1 << 18, **limit) as client:
+    with asking(tmp_path, spool_rows_bytes_max=1 << 18, **limit) as client:
         for n in range(3):
             told = client.get("/stats", params={"site_id": "blog", "limit": n + 1})
             assert (told.status_code, told.json()["code"]) == (503, "no_room")
@@ -164,7 +165,7 @@ def test_a_file_of_rows_that_cannot_be_written_whole_is_removed(tmp_path, monkey
         write(table, path, **options)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with asking(tmp_path, live_bytes_max=0) as client:
+    with asking(tmp_path, spool_rows_bytes_max=0) as client:
         monkeypatch.setattr(pq, "write_table", torn)
         assert client.get("/stats?site_id=blog").status_code == 503
         assert list(tmp_path.glob("tmp/*/*.parquet")) == []
@@ -172,11 +173,28 @@ def test_a_file_of_rows_that_cannot_be_written_whole_is_removed(tmp_path, monkey
         assert views(client) == 3_000
 
 
-def test_what_memory_holds_of_many_small_segments_is_counted(tmp_path):
+def test_a_file_of_rows_serves_the_segments_that_are_left_until_the_last_has_gone(tmp_path):
     folder = Folder(tmp_path)
-    for _ in range(100):
-        folder.segment([line(event())])
-    with asking(tmp_path, live_bytes_max=200_000) as client:
-        assert views(client) == 100
-        spilled = client.get("/metrics").text.split("\nreport_spool_spilled_rows ")[1]
-        assert float(spilled.split("\n")[0]) > 50  # 8 KiB each, of Arrow
+    names = [folder.segment(MANY[n::3]) for n in range(3)]
+    with asking(tmp_path, spool_rows_bytes_max=1 << 19) as client:
+        for n, name in enumerate([None, *names]):
+            if name:
+                folder.compact(name)
+            told = figures(client, "/stats", site_id="blog", limit=n + 1)
+            assert told["total_views"] == 3_000
+            assert figures(client, "/ledger")["lake"] == n * 1_000
+            day = figures(client, "/stats", site_id="blog", limit=n + 1, date=NOW.date())
+            assert day["total_views"] == 1_000
+            assert bool(list(tmp_path.glob("tmp/*/*.parquet"))) == (n < 3)
+
+
+@pytest.mark.parametrize("spool_rows_bytes_max", [0, 1 << 20])
+def test_a_write_that_was_cut_back_after_it_was_seen_leaves_nothing(tmp_path, spool_rows_bytes_max):
+    folder = Folder(tmp_path)
+    folder.segment(MANY[:100])
+    name = folder.segment(MANY[100:300], OPEN)
+    with asking(tmp_path, spool_rows_bytes_max=spool_rows_bytes_max) as client:
+        assert views(client) == 300
+        os.truncate(folder.spool / str(name), sum(map(len, MANY[100:150])))
+        assert views(client) == 150
+        assert figures(client, "/ledger")["spool"] == 150

@@ -1,0 +1,199 @@
+"""The store on a local disk: folders and files, links and renames, locks (compactor.lake.lock).
+
+    data/lake/events/    parts, by date: what a plain glob reads
+    data/lake/staging/   what is being written; no glob for events sees it
+    data/expired/        dates that moved out
+
+It makes files appear whole or not at all, even across a power cut. What an earlier process did and
+did not sync is unknown: it may have died between the two. So nothing is built on a name before its
+folder was synced by this process.
+"""
+
+import math
+import os
+import time
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import date
+from pathlib import Path
+
+from compactor.lake.disk import STAGED, Disk
+from compactor.lake.files import make_folder, move, names_in, remove, remove_if_empty
+from compactor.lake.format import Part
+from compactor.lake.lock import Lock, Wait
+from compactor.lake.store import READERS_S_MAX, Fill
+
+# A folder that changed this shortly before it was looked at may change again within the same tick
+# of the clock that stamps it.
+SETTLED_NS = 1_000_000_000
+
+
+class LocalStore:
+    def __init__(
+        self,
+        data_dir: str | Path,
+        disk: Disk | None = None,
+        readers_s_max: float = READERS_S_MAX,
+        wait: Wait = time.sleep,
+    ) -> None:
+        """`readers_s_max`: so long a change of names waits for readers, by `wait`."""
+        self.folder = Path(data_dir) / "lake"
+        self.events = self.folder / "events"
+        self.staging = self.folder / "staging"
+        self.expired = Path(data_dir) / "expired"
+        self.disk = disk or Disk()
+        self._turn = Lock(self.folder / "compactor.lock")
+        self._readers = Lock(self.folder / "lock")
+        self._readers_s_max = readers_s_max
+        self._wait = wait
+
+    # What there is
+
+    def names(self, day: date | None = None) -> list[str]:
+        return names_in(self._folder(day))
+
+    def mark(self, day: date | None = None) -> Hashable | None:
+        now_ns = time.time_ns()
+        status = os.stat(self._folder(day))
+        if now_ns - status.st_mtime_ns <= SETTLED_NS:
+            return None
+        return status.st_dev, status.st_ino, status.st_mtime_ns
+
+    def source(self, part: Part) -> Path:
+        return self.events / part.path
+
+    path = source  # what report's listing calls it
+
+    def size(self, part: Part) -> int:
+        return self.source(part).stat().st_size
+
+    def glob(self) -> str:
+        return str(self.events.resolve() / "**" / "*.parquet")
+
+    def date_folder(self, day: date) -> Path:
+        return self.events / f"date={day.isoformat()}"
+
+    def _folder(self, day: date | None) -> Path:
+        return self.date_folder(day) if day else self.events
+
+    def retired(self, day: date | None = None) -> list[str]:
+        return names_in(self._expired_folder(day) if day else self.expired)
+
+    def retired_source(self, part: Part) -> Path:
+        return self.expired / part.path
+
+    def _expired_folder(self, day: date) -> Path:
+        return self.expired / self.date_folder(day).name
+
+    # Changing it
+
+    def prepare(self) -> None:
+        for folder in (self.folder, self.events, self.staging):
+            make_folder(folder, self.disk)
+        self._readers.make()
+
+    def publish(self, part: Part, fill: Fill) -> None:
+        """Give a part its name once its bytes are safe."""
+        staged = self.staging / (part.name + STAGED)
+        target = self.source(part)
+        make_folder(target.parent, self.disk)
+        self.disk.write_file(staged, fill)
+        self.disk.sync_file(staged)
+        self.disk.link(staged, target)  # not rename(2), which would replace a file of that name
+        self.disk.sync_folder(target.parent)  # the new name lasts only once its folder is synced
+        self.disk.unlink(staged)
+
+    def confirm(self, day: date) -> None:
+        """Who linked them had synced the folders above."""
+        self.disk.sync_folder(self.date_folder(day))
+
+    def can_replace(self) -> bool:
+        return self.disk.can_exchange(self.staging)
+
+    def replace(self, day: date, old: Collection[Part], new: Iterable[tuple[Part, Fill]]) -> None:
+        """The date gets a new folder: a crash leaves that or the old one, never a mixture."""
+        with self._without_readers():
+            pass  # one that stays for long is met before anything is written
+        current = self.date_folder(day)
+        folder = self.staging / current.name
+        gone = {part.name for part in old}
+        self.sweep()
+        self.disk.make_folder(folder)
+        for path in current.iterdir():
+            if path.name not in gone:
+                self.disk.link(path, folder / path.name)
+        for part, fill in new:
+            self.disk.write_file(folder / part.name, fill)
+            self.disk.sync_file(folder / part.name)
+        self.disk.sync_folder(folder)
+        with self._without_readers():
+            self.disk.exchange(folder, current)
+        self.sweep()  # `folder` is the old one now
+
+    def remove(self, parts: Sequence[Part]) -> None:
+        with self._without_readers():
+            for part in parts:
+                self.disk.unlink(self.source(part))
+
+    def retire(self, day: date) -> int:
+        folder = self._expired_folder(day)
+        make_folder(folder.parent, self.disk)
+        make_folder(folder, self.disk)
+        with self._without_readers():
+            moved = move(self.date_folder(day), self.names(day), folder, self.disk)
+        remove_if_empty(self.date_folder(day), self.disk)
+        self.disk.sync_folder(self.events)
+        return moved
+
+    def restore(self, day: date) -> int:
+        folder = self._expired_folder(day)
+        parts = [name for name in self.retired(day) if not (folder / name).is_dir()]
+        make_folder(self.date_folder(day), self.disk)
+        with self._without_readers():
+            moved = move(folder, parts, self.date_folder(day), self.disk)
+        remove_if_empty(folder, self.disk)
+        if self.expired.is_dir():
+            self.disk.sync_folder(self.expired)
+        return moved
+
+    def free_bytes(self) -> int:
+        return self.disk.free_bytes(self.folder)
+
+    def sweep(self) -> None:
+        """Remove what a crash, or an exchange, left in the folder for staging."""
+        leftovers = sorted(self.staging.iterdir())
+        if leftovers:
+            # a folder here may be the old one of a date: it is needed until the exchange is safe
+            self.disk.sync_folder(self.events)
+            self.disk.sync_folder(self.staging)
+        for path in leftovers:
+            remove(path, self.disk)
+
+    # Who may do what at the same time
+
+    @contextmanager
+    def turn(self, wait: Wait) -> Iterator[None]:
+        with self._turn.held(wait, math.inf):
+            yield
+
+    def check_turn(self) -> None:
+        self._turn.check()
+
+    def shared(self) -> AbstractContextManager[None]:
+        return self._readers.shared()
+
+    def _without_readers(self) -> AbstractContextManager[None]:
+        return self._readers.held(self._wait, self._readers_s_max)
+
+    # Readers that want more time than that
+
+    def hold(self, parts: Iterable[Part], place: Path) -> None:
+        """By hard links. Raises OSError where there can be none: see report.snapshot.pinned."""
+        for part in parts:
+            target = self.held(place, part)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):  # the same: a name never has a second content
+                os.link(self.source(part), target)
+
+    def held(self, place: Path, part: Part) -> Path:
+        return place / part.path

@@ -1,0 +1,48 @@
+"""SQL that defines relations for a query to go on with, and what is bound to it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from report.terms.zone import Stretch
+
+Cursor = duckdb.DuckDBPyConnection
+Ask = Callable[..., list[tuple[Any, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """`sql` defines them, `parameters` are bound to it."""
+
+    sql: str
+    parameters: dict[str, Any]
+    tables: dict[str, pa.Table]  # by the names that the SQL has for them
+    over: list[Stretch]  # the offsets of the zone, from the first event to the last
+
+    @contextmanager
+    def on(self, cursor: Cursor) -> Iterator[Ask]:
+        """A function that runs a query, and another one if need be."""
+        with self._tables_in(cursor):
+            yield lambda query, **more: cursor.execute(
+                self.sql + query, self.parameters | more
+            ).fetchall()
+
+    def stream(self, cursor: Cursor, query: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
+        with self._tables_in(cursor):
+            # not execute(): that has the whole result in memory
+            result = cursor.sql(self.sql + query, params=self.parameters)
+            yield from result.to_arrow_reader(batch_rows)
+
+    @contextmanager
+    def _tables_in(self, cursor: Cursor) -> Iterator[None]:
+        for name, table in self.tables.items():
+            cursor.register(name, table)
+        try:
+            yield
+        finally:
+            for name in self.tables:
+                cursor.unregister(name)
