@@ -3,7 +3,8 @@
 from contextlib import suppress
 
 from ingest.dialects.dialect import Outcome, Reading, Rejection
-from ingest.event import Identify, Receipt, ReceivedEvent, complete, encode_all
+from ingest.event import ReceivedEvent
+from ingest.receipt import Identify, Receipt, complete, encode_all
 from ingest.refusal import Refusal, Refused
 
 BATCH_DATES_MAX = 31

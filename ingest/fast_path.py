@@ -14,10 +14,11 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from ingest.dialects.dialect import Options
-from ingest.event import EVENT_BYTES_MAX, Identify, Receipt, to_line
+from ingest.event import EVENT_BYTES_MAX
 from ingest.http.connection import BODY, IDLE, Connection
 from ingest.http.message import HEADERS_MAX, encode
 from ingest.http.problem import Refused
+from ingest.receipt import Identify, Receipt, to_line
 from ingest.responses import Answers
 from ingest.spool import Spool
 from ingest.visitor import Visitors

@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from ingest.batch import to_lines
 from ingest.dialects.dialect import Message, Outcome, Route
-from ingest.event import Identify, Receipt
 from ingest.http.body import decoded
+from ingest.receipt import Identify, Receipt
 from ingest.refusal import Refused
 from ingest.secret import is_import
 from ingest.state import State

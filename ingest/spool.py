@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 from ingest.disk import Disk, folder_bytes
-from ingest.event import Receipt
 from ingest.open_segment import Done, OpenSegment
+from ingest.receipt import Receipt
 from ingest.refusal import Refusal, Refused
 from ingest.segment import SegmentName, spool_folder
 from ingest.settings import Settings

@@ -17,7 +17,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from ingest.client import client_address
-from ingest.event import Identify, Receipt
+from ingest.receipt import Identify, Receipt
 from ingest.refusal import Refusal, Refused
 from ingest.secret import DIGEST_BYTES, secrets_folder, shared
 

@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 from starlette.datastructures import Headers, QueryParams
 
-from ingest.event import ReceivedEvent, decode
+from ingest.event import ReceivedEvent
+from ingest.receipt import decode
 from ingest.refusal import Refusal, Refused
 
 

@@ -19,7 +19,7 @@ import orjson
 from starlette.datastructures import QueryParams
 
 from ingest.dialects.dialect import Answer, Message, Options, Outcome, Reading
-from ingest.event import decode, decode_all, may_hold_control_characters
+from ingest.receipt import decode, decode_all, may_hold_control_characters
 from ingest.refusal import STATUS, Refusal, Refused, problem
 
 PARAMETERS = ("ack", "visitor")

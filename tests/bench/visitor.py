@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from ingest.event import Receipt, to_line
+from ingest.receipt import Receipt, to_line
 from ingest.visitor import Visitors
 
 ROUNDS = 50_000

@@ -13,7 +13,7 @@ import duckdb
 from compactor.scheduler import Passes
 from compactor.segments.quarantine import Quarantine, records_in
 from compactor.settings import Settings
-from ingest.event import Receipt, to_line
+from ingest.receipt import Receipt, to_line
 from ingest.segment import SegmentName
 from tests.processes import PROJECT
 

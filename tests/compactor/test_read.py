@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from compactor.segments.reader import _read_at_once, _read_line_by_line, connect, read_segments
-from ingest.event import Receipt, Refused, to_line
+from ingest.receipt import Receipt, to_line
+from ingest.refusal import Refused
 
 RECEIPT = Receipt(datetime(2026, 11, 22, 8, 0, 0, 123456, UTC))
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)

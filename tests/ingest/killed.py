@@ -12,7 +12,7 @@ import sys
 from datetime import UTC, datetime
 
 from ingest.disk import Disk
-from ingest.event import Receipt, to_line
+from ingest.receipt import Receipt, to_line
 from ingest.settings import Settings
 from ingest.spool import Spool
 from ingest.telemetry import Metrics

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from ingest.event import COLUMNS, Receipt, decode_line, to_line
+from ingest.event import COLUMNS, decode_line
+from ingest.receipt import Receipt, to_line
 from ingest.refusal import Refusal, Refused
 
 EVENT = {"site_id": "blog", "event_type": "page_view"}

@@ -13,13 +13,8 @@ from ingest import batch
 from ingest.batch import BATCH_ERRORS_MAX
 from ingest.dialects.dialect import Message
 from ingest.dialects.native import BATCH_EVENTS_MAX, answer_events, read_events
-from ingest.event import (
-    EVENT_BYTES_MAX,
-    Receipt,
-    StoredEvent,
-    decode_line,
-    to_line,
-)
+from ingest.event import EVENT_BYTES_MAX, StoredEvent, decode_line
+from ingest.receipt import Receipt, to_line
 from ingest.refusal import Refusal, Refused
 
 NOW = datetime(2026, 11, 22, 8, 0, 0, 123456, UTC)
@@ -165,6 +160,15 @@ def test_a_broken_rule_is_refused_with_the_field_named(fields, path):
     assert path in detail
 
 
+@pytest.mark.parametrize(
+    "written", [b"\x7f", rb"\u007f", rb"\n"], ids=["as it is", "escaped", "newline"]
+)
+def test_a_control_character_is_found_however_it_is_written(written):
+    body = b'{"site_id":"a%b","event_type":"b"}' % written
+    assert refusal_of(body)[0] is Refusal.INVALID_EVENT
+    assert to_lines(GOOD + b"\n" + body, RECEIPT).refused == {Refusal.INVALID_EVENT: 1}
+
+
 def test_an_unknown_field_is_pointed_to_props():
     assert "props" in refusal_of(event_with(plan="pro"))[1]
 
@@ -280,6 +284,13 @@ def test_an_invalid_event_costs_the_batch_nothing_but_itself():
         (1, "malformed_json"),
         (3, "invalid_event"),
     ]
+
+
+def test_an_event_over_its_limit_costs_the_batch_nothing_but_itself():
+    large = GOOD.replace(b",", b"," + b" " * EVENT_BYTES_MAX)
+    outcome = to_lines(b"\n".join([GOOD, large, GOOD]), RECEIPT)
+    assert (outcome.accepted, outcome.rejected) == (2, 1)
+    assert outcome.refused == {Refusal.TOO_LARGE: 1}
 
 
 def test_the_first_errors_are_listed_and_all_are_counted():

@@ -10,7 +10,8 @@ from itertools import count
 import pytest
 
 from ingest.disk import Disk
-from ingest.event import Receipt, decode_line, to_line
+from ingest.event import decode_line
+from ingest.receipt import Receipt, to_line
 from ingest.refusal import Refused
 from ingest.settings import Settings
 from ingest.spool import Spool

@@ -13,7 +13,8 @@ from starlette.datastructures import Headers, QueryParams
 from ingest.batch import to_lines
 from ingest.dialects.dialect import Message
 from ingest.dialects.native import read_events
-from ingest.event import Receipt, decode_line, to_line
+from ingest.event import decode_line
+from ingest.receipt import Receipt, to_line
 from tests.processes import PROJECT
 from tests.report.holding import NOW, Folder, asking, event, figures
 
