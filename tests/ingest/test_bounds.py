@@ -114,6 +114,10 @@ def test_who_knows_the_import_secret_may_bring_the_past_and_nobody_else(tmp_path
         assert status() == status(authorization=f"Bearer {token[:-1]}ü".encode("latin-1")) == 422
         assert status(authorization=token) == 422
         assert status(authorization=f"Bearer {token}") == 202
+        for body in (orjson.dumps(old[0]), iter([orjson.dumps(old[0])])):  # on both paths
+            headers = {"authorization": f"Bearer {token}"}
+            single = httpx2.post(ingest.url + "/event", content=body, headers=headers)
+            assert single.status_code == 422
         assert destroy_import_secret(tmp_path)
         assert status(authorization=f"Bearer {token}") == 422
         assert token not in ingest.log.read_text()
