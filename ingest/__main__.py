@@ -19,6 +19,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from ingest.app import create_app
+from ingest.context.country import Countries
 from ingest.held_folder import held_folder
 from ingest.segment import spool_folder
 from ingest.settings import Settings, describe
@@ -46,6 +47,7 @@ def main() -> int:
     parser.parse_args()
     settings = Settings.from_env(os.environ)
     check_folder(settings)
+    check_countries(settings)
     allow_files(settings)
     listener = listen(settings)
     with held_folder(Path(settings.data_dir) / "tmp", "ingest-") as counters:
@@ -95,6 +97,14 @@ def check_folder(settings: Settings) -> None:
         raise SystemExit(
             f"ingest: DATA_DIR {settings.data_dir!r} takes no files: {error}"
         ) from None
+
+
+def check_countries(settings: Settings) -> None:
+    """Raises SystemExit with one line if there is no telling countries as the settings say."""
+    try:
+        Countries(settings.country_mmdb, settings.country_header, settings.trusted_proxies)
+    except ValueError as error:
+        raise SystemExit(f"ingest: {error}") from None
 
 
 def allow_files(settings: Settings) -> None:

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ingest.context.request import Context
 from ingest.dialects.dialect import Route
 from ingest.dialects.routes import ROUTES, plain_targets
 from ingest.disk import Disk
@@ -54,7 +55,7 @@ def create_app(
         spool.open()
         answers = Answers(settings, metrics)
         limits = Limits(settings, metrics)
-        visitors = Visitors(settings.data_dir, settings.trusted_proxies)
+        visitors = Visitors(settings.data_dir)
         sweeper = asyncio.create_task(visitors.sweep())
         try:
             yield {
@@ -67,6 +68,7 @@ def create_app(
                 | {each.path.encode(): each.bytes_max for each in routes},
                 "spool": spool,
                 "visitors": visitors,
+                "context": Context(settings, visitors),
                 "plain_targets": plain_targets(routes, settings.ack),
             }
         finally:

@@ -36,6 +36,10 @@ def client_address(forwarded_for: str, peer: str, trusted_proxies: str) -> str:
     return address
 
 
+def is_trusted(peer: str, trusted_proxies: str) -> bool:
+    return bool(trusted_proxies) and _is_in(peer, networks(trusted_proxies))
+
+
 def _is_in(address: str, trusted: tuple[Network, ...]) -> bool:
     try:
         parsed = ip_address(address)

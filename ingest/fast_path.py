@@ -13,6 +13,7 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from ingest.context.request import Context
 from ingest.dialects.dialect import Options
 from ingest.event import EVENT_BYTES_MAX
 from ingest.http.connection import BODY, IDLE, Connection
@@ -21,7 +22,6 @@ from ingest.http.problem import Refused
 from ingest.receipt import Identify, Receipt, to_line
 from ingest.responses import Answers
 from ingest.spool import Spool
-from ingest.visitor import Visitors
 
 PIPELINE_MAX = 256  # events of one connection that wait for their answers
 UNUSUAL = frozenset((b"content-encoding", b"transfer-encoding", b"expect", b"upgrade"))
@@ -60,7 +60,7 @@ class EventConnection(Connection):
         # Shared by all connections
         self.answers: Answers = app_state["answers"]
         self.spool: Spool = app_state["spool"]
-        self.visitors: Visitors = app_state["visitors"]
+        self.context: Context = app_state["context"]
         self.plain_targets: dict[bytes, Options] = app_state["plain_targets"]
 
         # Events that are not answered yet, in the order in which they came
@@ -128,9 +128,7 @@ class EventConnection(Connection):
 
     def _visitor(self, receipt: Receipt) -> Identify:
         peer = self.client[0] if self.client else ""
-        forwarded_for = self.event_headers.get(b"x-forwarded-for", b"").decode("latin-1")
-        user_agent = self.event_headers.get(b"user-agent", b"")
-        return self.visitors.sender_of(peer, forwarded_for, user_agent, receipt)
+        return self.context.identify(peer, self.event_headers, receipt)
 
     # Answers
 

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ingest.batch import to_lines
+from ingest.context.request import joined
 from ingest.dialects.dialect import Message, Outcome, Route
 from ingest.http.body import decoded
 from ingest.receipt import Identify, Receipt
@@ -55,9 +56,7 @@ def receipt_of(request: Request[State], route: Route) -> Receipt:
 
 def visitor_of(request: Request[State], receipt: Receipt) -> Identify:
     peer = request.client.host if request.client else ""
-    forwarded_for = ", ".join(request.headers.getlist("x-forwarded-for"))
-    user_agent = request.headers.get("user-agent", "").encode("latin-1")
-    return request.state["visitors"].sender_of(peer, forwarded_for, user_agent, receipt)
+    return request.state["context"].identify(peer, joined(request.headers.raw), receipt)
 
 
 async def keep(request: Request[State], lines: bytes, synced: bool) -> None:

@@ -1,7 +1,7 @@
 """The receipt of an event: a client's JSON becomes a spool line, step by step.
 
 decode     the JSON, checked against the columns of ingest.event
-complete   its time in UTC, in range; the user_id that it lacks
+complete   its time in UTC, in range; what it does not say of its visitor
 encode     the line, with the time of receipt
 """
 
@@ -13,6 +13,7 @@ from typing import Self
 import msgspec
 
 from ingest import timestamp
+from ingest.context.zones import country_of_zone
 from ingest.event import COLUMNS, EVENT_BYTES_MAX, Event, ReceivedEvent
 from ingest.refusal import Refusal, Refused
 
@@ -21,7 +22,7 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 DETAIL_CHARS_MAX = 200  # of what a refusal quotes: else a batch could ask for megabytes of it
 BACKSLASH, DEL = 0x5C, 0x7F  # as numbers they are looked for with memchr, four times faster
 
-Identify = Callable[[str], str]  # site_id → user_id
+Identify = Callable[[ReceivedEvent], None]  # fills in what its request tells of the visitor
 
 
 class Receipt:
@@ -56,7 +57,7 @@ _EXAMPLE = {"country": "two capital letters, as DE", "language": "two or three l
 def to_line(body: bytes, receipt: Receipt, identify: Identify | None = None) -> bytes:
     """The spool line for one event, given its JSON. Raises Refused.
 
-    An event without user_id gets the one that `identify` has for its site_id.
+    What the event does not say of its visitor, `identify` fills in.
     """
     event = decode(body)
     complete(event, receipt, identify)
@@ -87,12 +88,14 @@ def decode_all(bodies: list[bytes]) -> list[ReceivedEvent]:
 
 
 def complete(event: ReceivedEvent, receipt: Receipt, identify: Identify | None) -> None:
-    """Give it its time in UTC, and the user_id that it lacks. Raises Refused."""
+    """Give it its time in UTC, and what it does not say of its visitor. Raises Refused."""
     own = event.timestamp
     event.timestamp = receipt.time if own is None else _in_utc(own, receipt)
+    if event.time_zone is not None and event.country is None:
+        event.country = country_of_zone(event.time_zone)
     event.received_at = event.time_zone = None
-    if identify is not None and event.user_id is None:
-        event.user_id = identify(event.site_id)
+    if identify is not None:
+        identify(event)
 
 
 def encode_all(events: Iterable[Event], receipt: Receipt) -> bytes:

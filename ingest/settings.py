@@ -37,6 +37,14 @@ class Settings(
         str,
         Meta(description="Networks whose X-Forwarded-For is believed: a list with commas."),
     ] = ""
+    country_mmdb: Annotated[
+        str,
+        Meta(description="A file of countries by address (MMDB), for events without time zone."),
+    ] = ""
+    country_header: Annotated[
+        str,
+        Meta(description="The header in which a trusted proxy says the visitor's country."),
+    ] = ""
     past_s_max: Annotated[
         int, Meta(ge=60, le=10**10, description="How far in the past an event's timestamp may be.")
     ] = 731 * 24 * 3600

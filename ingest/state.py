@@ -2,6 +2,7 @@
 
 from typing import TypedDict
 
+from ingest.context.request import Context
 from ingest.dialects.dialect import Options
 from ingest.http.connection import Refuse
 from ingest.http.limits import Limits
@@ -21,4 +22,5 @@ class State(TypedDict):
     body_bytes_max: dict[bytes | None, int]  # by path; None is any other
     spool: Spool
     visitors: Visitors
+    context: Context
     plain_targets: dict[bytes, Options]  # of the events that ingest.fast_path answers itself

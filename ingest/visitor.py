@@ -1,50 +1,44 @@
 """Visitors without cookies: an identity that lasts a UTC day and leads back to nobody.
 
-    user_id := 16 hex digits of BLAKE2b (RFC 7693), keyed with the day's salt, over
+    user_id := "d:" 16 hex digits of BLAKE2b (RFC 7693), keyed with the day's salt, over
                site_id NUL client address NUL user agent
     salt    := 32 random bytes in DATA_DIR/visitors/YYYY-MM-DD.salt, mode 0600
 
 All workers share the salt of the UTC day on which an event was received. When that day is over
 it is removed, and with it the only way to tell whether two days, two sites or an address and an
-identity belong together. Addresses are neither stored nor logged.
+identity belong together. Addresses are neither stored nor logged. By its "d:" such an identity is
+told from one that a sender gave: it cannot come back on another day.
 """
 
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from hashlib import blake2b
 from pathlib import Path
 
-from ingest.client import client_address
-from ingest.receipt import Identify, Receipt
+from ingest.context import agent
 from ingest.refusal import Refusal, Refused
 from ingest.secret import DIGEST_BYTES, secrets_folder, shared
 
+DAILY = "d:"
 SWEEP_INTERVAL_S = 60
 
 
 class Visitors:
     """Identifies the visitors of one UTC day after another. Belongs to one thread."""
 
-    def __init__(self, data_dir: str | Path, trusted_proxies: str = "") -> None:
+    def __init__(self, data_dir: str | Path) -> None:
         # Fixed for the life of the process
-        self._trusted_proxies = trusted_proxies
         self._folder = secrets_folder(data_dir)
 
         # Replaced when the day turns
         self._day: date | None = None
         self._keyed = blake2b()
 
-    def sender_of(
-        self, peer: str, forwarded_for: str, user_agent: bytes, receipt: Receipt
-    ) -> Identify:
-        """The same from what a request says of itself. Raises Refused."""
-        address = client_address(forwarded_for, peer, self._trusted_proxies)
-        return self.sender(address, user_agent, receipt.at.date())
-
-    def sender(self, address: str, user_agent: bytes, day: date) -> Identify:
-        """Gives the sender of a request its user_id on a site. Raises Refused."""
+    def sender(self, address: str, user_agent: bytes, day: date) -> Callable[[str], str]:
+        """Gives the sender of a request its user_id on a site, by site_id. Raises Refused."""
         if day != self._day:
             self._turn(day)
         keyed = self._keyed
@@ -53,7 +47,7 @@ class Visitors:
         def identify(site_id: str) -> str:
             state = keyed.copy()
             state.update(site_id.encode() + tail)
-            return state.hexdigest()
+            return DAILY + state.hexdigest()
 
         return identify
 
@@ -62,9 +56,10 @@ class Visitors:
         self.sender("", b"", datetime.now(UTC).date())
 
     def forget_before(self, day: date) -> None:
-        """Destroy the salts of the days before, in memory and on disk."""
+        """Destroy the salts of the days before, in memory and on disk; agents are forgotten, too."""
         if self._day and self._day < day:
             self._day, self._keyed = None, blake2b()
+            agent.forget()
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(self._folder):
                 if name < day.isoformat():

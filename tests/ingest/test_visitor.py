@@ -22,10 +22,10 @@ def lines(data_dir):
     return b"".join(path.read_bytes() for path in (data_dir / "spool").iterdir())
 
 
-def test_an_identity_is_16_hex_digits_and_lasts_a_day(tmp_path):
+def test_an_identity_is_a_mark_and_16_hex_digits_and_lasts_a_day(tmp_path):
     visitors = Visitors(tmp_path)
     first = visitors.sender(ADDRESS, AGENT, MONDAY)("blog")
-    assert len(bytes.fromhex(first)) == 8
+    assert first[:2] == "d:" and len(bytes.fromhex(first[2:])) == 8
     assert visitors.sender(ADDRESS, AGENT, MONDAY)("blog") == first
     assert visitors.sender(ADDRESS, AGENT, TUESDAY)("blog") != first
 
