@@ -8,7 +8,6 @@ is-crawler's (16 µs for a browser, 1 ms for the worst of 512 bytes); an agent s
 look-up.
 """
 
-import re
 from functools import cache
 from typing import NamedTuple
 
@@ -16,6 +15,18 @@ from is_crawler.database import CrawlerInfo, crawler_info, iter_crawlers
 from is_crawler.detection import crawler_contact, crawler_url, is_crawler
 from is_crawler.parser import UserAgent, parse
 
+from ingest.context.names import (
+    BOTS,
+    BROWSERS,
+    DEVICES,
+    FIRE_TV,
+    MARKS,
+    PHONES_OF_OLD,
+    SYSTEM_MARKS,
+    SYSTEMS,
+    TELEVISIONS,
+    UNMARKED,
+)
 from ingest.event import Bot, Device
 
 AGENT_BYTES_MAX = 512  # what stands further back is not looked at
@@ -32,71 +43,7 @@ class Agent(NamedTuple):
     bot: Bot | None = None
 
 
-BOTS: dict[str, Bot] = {  # by is-crawler's tags; of several the first decides
-    "ai-crawler": "ai",
-    "ai-fetcher": "ai",
-    "feed-reader": "feed",
-    "search-engine": "search",
-    "social-preview": "social",
-    "seo": "seo",
-    "monitoring": "monitor",
-    "browser-automation": "headless",
-    "http-library": "tool",
-}
-BROWSERS = {  # is-crawler's names that stand for another's, or for another spelling
-    "Chrome WebView": "Android WebView",
-    "Firefox iOS": "Firefox",
-    "IEMobile": "Internet Explorer",
-    "IE": "Internet Explorer",
-    "Iceweasel": "Firefox",
-    "Mobile Chrome": "Chrome",
-    "Mobile Firefox": "Firefox",
-    "Mobile Safari": "Safari",
-    "Apple Mail": "Safari",  # a window of its engine within another program
-    "Opera GX": "Opera",
-    "Opera Mobile": "Opera",
-    "Opera Touch": "Opera",
-    "PaleMoon": "Pale Moon",
-    "Samsung Browser": "Samsung Internet",
-}
-BROWSERS |= {
-    name: name
-    for name in (
-        *("Arc", "Brave", "Chrome", "Chromium", "Coc Coc", "DuckDuckGo", "Edge", "Epiphany"),
-        *("Facebook", "Firefox", "Floorp", "Google App", "Huawei Browser", "Instagram"),
-        *("K-Meleon", "Konqueror", "LibreWolf", "LinkedIn", "Links", "Lynx", "MIUI Browser"),
-        *("Maxthon", "Mullvad Browser", "NetFront", "Opera", "Opera Mini", "Orion", "Pinterest"),
-        *("QQBrowser", "Safari", "SeaMonkey", "Silk", "Snapchat", "TikTok", "Tor Browser"),
-        *("UC Browser", "Vivaldi", "Waterfox", "WeChat", "Whale", "Yandex", "Zen", "w3m"),
-    )
-}
-SYSTEMS = {"Chromium OS": "ChromeOS", "Windows Mobile": "Windows Phone"}
-SYSTEMS |= dict.fromkeys(("Arch", "CentOS", "Debian", "Fedora", "Gentoo", "Kali"), "Linux")
-SYSTEMS |= dict.fromkeys(("Kubuntu", "Mageia", "Mandriva", "Manjaro", "Mint", "Raspbian"), "Linux")
-SYSTEMS |= dict.fromkeys(("Red Hat", "SUSE", "Slackware", "Ubuntu", "openSUSE"), "Linux")
-SYSTEMS |= {
-    name: name
-    for name in (
-        *("Android", "BlackBerry", "FreeBSD", "Haiku", "HarmonyOS", "KaiOS", "Linux", "NetBSD"),
-        *("Nintendo", "OpenBSD", "PlayStation", "Solaris", "Symbian", "Tizen", "Windows"),
-        *("Windows Phone", "Xbox", "iOS", "iPadOS", "macOS", "webOS"),
-    )
-}
-DEVICES: dict[str, Device] = {
-    "Desktop": "desktop",
-    "Mobile": "mobile",
-    "Tablet": "tablet",
-    "SmartTV": "tv",
-    "Console": "console",
-}
-TELEVISIONS = (
-    *("smart-tv", "smarttv", "smart tv", "hbbtv", "web0s", "netcast", "bravia", "viera", "vidaa"),
-    *("googletv", "google tv", "android tv", "androidtv", "appletv", "apple tv", "crkey", "roku"),
-    *("nettv", "philipstv", "mitv", "mibox", "shield android", "opera tv", "ce-html"),
-    *("large screen", "tv safari", "inettvbrowser"),
-)
-FIRE_TV = re.compile(r"; AFT[A-Z0-9]{1,6}\b")
-PHONES_OF_OLD = ("midp", "j2me", "symbian", "series60", "nokia", "blackberry", "opera mini")
+NOTHING_OF_A_BROWSER = Agent(device="other")
 
 _known: dict[bytes, Agent] = {}
 
@@ -137,9 +84,12 @@ def _look_at(text: str) -> Agent:
             return _known_robot(robot)
         if not any(phone in text.lower() for phone in PHONES_OF_OLD):
             return Agent(bot="other")
+    for mark, (name, bot) in UNMARKED.items():
+        if mark in text:
+            return Agent(browser=name, bot=bot)
     parsed = parse(text)
-    browser = BROWSERS.get(parsed.browser or "")
-    return Agent(browser, _system(parsed, text), _device(parsed, text))
+    found = Agent(_browser(parsed, text), _system(parsed, text), _device(parsed, text))
+    return Agent(bot="other") if found == NOTHING_OF_A_BROWSER else found
 
 
 def _known_robot(robot: CrawlerInfo) -> Agent:
@@ -155,21 +105,32 @@ def _names() -> dict[CrawlerInfo, str]:
     return names
 
 
+def _browser(parsed: UserAgent, text: str) -> str | None:
+    for mark, browser in MARKS.items():
+        if mark in text:
+            return browser
+    found = BROWSERS.get(parsed.browser or "")
+    return "Android Browser" if found == "Safari" and "Android" in text else found
+
+
 def _system(parsed: UserAgent, text: str) -> str | None:
-    if "Web0S" in text or "NetCast" in text:
-        return "webOS"
-    if "Roku" in text:
-        return "Roku"
-    if "Xbox" in text:  # it says that it is Windows, too
-        return "Xbox"
+    for mark, system in SYSTEM_MARKS.items():
+        if mark in text:
+            return system
     return SYSTEMS.get(parsed.os or "")
 
 
 def _device(parsed: UserAgent, text: str) -> Device:
     lower = text.lower()
     device = DEVICES.get(parsed.device or "", "other")
-    if device != "console" and (any(w in lower for w in TELEVISIONS) or FIRE_TV.search(text)):
+    if device == "console" or "playstation" in lower:
+        return "console"
+    if any(word in lower for word in TELEVISIONS) or FIRE_TV.search(text):
         return "tv"
     if device in ("other", "desktop") and any(phone in lower for phone in PHONES_OF_OLD):
         return "mobile"
+    if "Opera Mini" in text and device == "tablet" and "iPad" not in text:
+        return "mobile"  # it does not say so itself
+    if "Tablet PC" in text or (device == "other" and "Mac_PowerPC" in text):
+        return "desktop"  # which windows with a pen called themselves
     return device
