@@ -33,9 +33,17 @@ def free_port() -> int:
 
 
 class Stage:
-    """One process of the product: `python -m <stage>`, of the code in the folder `code`."""
+    """One process of the product: `python -m <stage>`, of the code in the folder `code`; or
+    what `program` does instead."""
 
-    def __init__(self, name: str, data_dir: Path, code: Path = PROJECT, **settings: object) -> None:
+    def __init__(
+        self,
+        name: str,
+        data_dir: Path,
+        code: Path = PROJECT,
+        program: str = "",
+        **settings: object,
+    ) -> None:
         self.name = name
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -46,7 +54,7 @@ class Stage:
         self.environment = clean_environment() | own | {"DATA_DIR": str(data_dir)}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", name],
+                [sys.executable, *(("-c", program) if program else ("-m", name))],
                 cwd=code,
                 env=self.environment,
                 stdout=log,
