@@ -56,7 +56,7 @@ class Visitors:
         self.sender("", b"", datetime.now(UTC).date())
 
     def forget_before(self, day: date) -> None:
-        """Destroy the salts of the days before, in memory and on disk; agents are forgotten, too."""
+        """Destroy the salts of the days before, in memory and on disk; forget agents, too."""
         if self._day and self._day < day:
             self._day, self._keyed = None, blake2b()
             agent.forget()

@@ -39,7 +39,7 @@ def visit(world, request):
     """Opens pages of blog.example, each test as a site_id of its own; tells what was received."""
     site_id = request.node.name[:64]
     world.attributes, world.head = f'data-site="{site_id}"', ""
-    context = world.browser.new_context()
+    context = world.browser.new_context(timezone_id="Europe/Berlin")
     page = context.new_page()
     page.origin = f"http://blog.example:{world.port}"
 
@@ -48,7 +48,9 @@ def visit(world, request):
             page.wait_for_timeout(1)  # lets the handlers of routes run
         content = b"".join(path.read_bytes() for path in (world.data_dir / "spool").iterdir())
         lines = map(msgspec.json.decode, content.splitlines())
-        return [line for line in lines if line["site_id"] == site_id]
+        mine = [line for line in lines if line["site_id"] == site_id]
+        # how long pages are read is told by tests/ingest/test_engagement_in_browser.py
+        return [line for line in mine if line["event_type"] != "engagement"]
 
     def received(count):
         got = wait_for(lambda: len(events()) >= count and events(), f"{count} events")
@@ -78,7 +80,7 @@ def test_a_load_is_a_page_view_with_path_and_referrer_and_without_their_query_st
     assert re.fullmatch("d:[0-9a-f]{16}", event["user_id"])
     assert set(event) == {
         *("site_id", "event_type", "path", "referrer", "user_id", "event_id"),
-        *("timestamp", "received_at"),
+        *("timestamp", "received_at", "hostname", "country", "language", "browser", "bot"),
     }
 
 
