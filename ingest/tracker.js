@@ -23,8 +23,8 @@
     navigator.doNotTrack == 1 ||
     navigator.globalPrivacyControl ||
     (!("local" in options) && /localhost$|^127\./.test(location.hostname));
-  let lastPath, since, lowest;
   let engaged = 0;
+  let lastPath, since, lowest;
 
   // A query string may hold what is nobody's business.
   const bare = (url) => url.split(/[?#]/)[0].slice(0, 2048);
@@ -34,7 +34,7 @@
   if (document.referrer.split("/")[2] != location.host)
     entry.referrer = bare(document.referrer) || undefined;
   for (const [key, value] of new URLSearchParams(location.search)) {
-    if (/^((g|ms|fb|tt|tw)clid|[gw]braid|li_fat_id)$/.test(key)) entry.click_id = key;
+    if (/^(li_fat_id|[gw]braid|(g|ms|fb|tt|tw)clid)$/.test(key)) entry.click_id = key;
     if (/^(ref|source|utm_(source|medium|campaign|content|term))$/.test(key))
       entry[key[6] ? key : "utm_source"] ||= /\P{Cc}{1,255}/u.exec(value)?.[0]; // of three one
   }
@@ -51,11 +51,11 @@
       JSON.stringify({
         site_id: options.site,
         event_type,
-        hostname: location.hostname,
         path: path(),
+        hostname: location.hostname,
         time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
         // The same at every try, so that one whose answer was lost counts once.
-        event_id: Date.now() + "" + Math.random(),
+        event_id: "" + Date.now() + Math.random(),
         ...more,
       }),
       1e3
