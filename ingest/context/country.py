@@ -22,6 +22,7 @@ class Countries:
     def __init__(self, mmdb: str, header: str, trusted_proxies: str) -> None:
         if header and not trusted_proxies:
             raise ValueError("INGEST_COUNTRY_HEADER is believed of INGEST_TRUSTED_PROXIES alone")
+        self.known = bool(mmdb or header)
         self._header = header.lower().encode()
         self._trusted_proxies = trusted_proxies
         self._file: Any = open_mmdb(mmdb) if mmdb else None

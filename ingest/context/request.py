@@ -37,12 +37,15 @@ class Context:
 
         `headers` by names in lower case, one that came twice joined by a comma.
         """
-        forwarded_for = headers.get(b"x-forwarded-for", b"").decode("latin-1")
-        address = client_address(forwarded_for, peer, self._trusted_proxies)
+        address = peer
+        if self._trusted_proxies:
+            forwarded_for = headers.get(b"x-forwarded-for", b"").decode("latin-1")
+            address = client_address(forwarded_for, peer, self._trusted_proxies)
         user_agent = headers.get(b"user-agent", b"")
         visitor = self._visitors.sender(address, user_agent, receipt.at.date())
         browser, os, device, bot = agent.classify(user_agent)
         language = language_of(headers.get(b"accept-language", b""))
+        countries = self._countries
 
         def identify(event: ReceivedEvent) -> None:
             if event.user_id is None:
@@ -50,8 +53,8 @@ class Context:
             # who says one of the four speaks of another agent than that of the request
             if event.browser is event.os is event.device is event.bot is None:
                 event.browser, event.os, event.device, event.bot = browser, os, device, bot
-            if event.country is None:
-                event.country = self._countries.of(address, peer, headers)
+            if event.country is None and countries.known:
+                event.country = countries.of(address, peer, headers)
             if event.language is None:
                 event.language = language
 

@@ -6,6 +6,9 @@
     half      the same with pauses, at about half of that rate: a server that is not full
     written   POST /event, 256 connections
     synced    POST /event?ack=synced, 256 connections
+    daily     like single, POST /event?visitor=daily with what the tracker sends: all that is
+              derived of a request
+    agents    the same, of 5,000 different user agents in turn
     batch     POST /events of 500 events, 4 connections
     route     like single, through the plain Starlette route on uvicorn's own protocol
     nginx     like single, a fixed 202 that throws the body away; when nginx is installed
@@ -40,6 +43,7 @@ from tests.processes import PROJECT, clean_environment, free_port, wait_for
 
 SERVER_CORE, LOAD_CORE = "0", "1"
 BATCH_EVENTS = 500
+AGENTS = 5_000
 BODIES = 997  # different ones, in turn
 TICK_US = 1_000_000 / os.sysconf("SC_CLK_TCK")
 
@@ -57,12 +61,15 @@ http {{
 """
 
 LUA = r"""
-local bodies, n = {{}}, 0
-for line in io.lines("{bodies}") do
-    bodies[#bodies + 1] = wrk.format("POST", "{target}", {{
+local lines, bodies, n = {{}}, {{}}, 0
+for line in io.lines("{bodies}") do lines[#lines + 1] = (line:gsub("\x1e", "\n")) end
+for i = 1, math.max(#lines, {agents}) do
+    bodies[i] = wrk.format("POST", "{target}", {{
         ["Host"] = "127.0.0.1", ["Content-Type"] = "application/json",
-        ["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36",
-    }}, (line:gsub("\x1e", "\n")))
+        ["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+            .. "Chrome/" .. 100 + i % {agents} .. ".0.0.0 Safari/537.36",
+        ["Accept-Language"] = "de-AT,de;q=0.9,en;q=0.8",
+    }}, lines[i % #lines + 1])
 end
 request = function() n = n % #bodies + 1; return bodies[n] end
 local pause_ms = {pause_ms}
@@ -103,9 +110,22 @@ def event(rng: random.Random) -> bytes:
     )
 
 
-def bodies(batch: int) -> list[bytes]:
+def tracked(rng: random.Random) -> bytes:
+    """As the tracker sends it."""
+    fields = orjson.loads(event(rng)) | {
+        "hostname": "www.example.com",
+        "time_zone": rng.choice(["Europe/Berlin", "America/New_York", "Asia/Calcutta"]),
+        "event_id": f"1795600000000{rng.random()}",
+    }
+    del fields["user_id"]
+    return orjson.dumps(fields)
+
+
+def bodies(batch: int, is_tracked: bool = False) -> list[bytes]:
     """For wrk a newline within a body is written as a record separator."""
     rng = random.Random(7)
+    if is_tracked:
+        return [tracked(rng) for _ in range(BODIES)]
     if batch == 1:
         return [event(rng) for _ in range(BODIES)]
     return [b"\x1e".join(event(rng) for _ in range(batch)) for _ in range(20)]
@@ -181,22 +201,25 @@ class Bench:
         connections: int,
         batch: int = 1,
         events_per_s: float = 0,
+        agents: int = 1,
     ) -> Figures:
         """As fast as it goes, or at about that rate."""
         before = cpu_us(pid)
-        load = self._wrk if self.wrk else python_load
-        requests, errors, spent_us, *latencies = load(
-            port, target, connections, self.seconds, self._bodies(batch), events_per_s
-        )
+        bodies = self._bodies(batch, "visitor" in target)
+        if self.wrk:
+            measured = self._wrk(port, target, connections, bodies, events_per_s, agents)
+        else:
+            measured = python_load(port, target, connections, self.seconds, bodies, events_per_s)
+        requests, errors, spent_us, *latencies = measured
         after = cpu_us(pid)
         assert not errors, f"{name}: {errors:.0f} requests failed"
         events = requests * batch
         user, system = ((b - a) / events for a, b in zip(before, after, strict=True))
         return Figures(name, events / spent_us * 1e6, user, system, *(us / 1e3 for us in latencies))
 
-    def _bodies(self, batch: int) -> Path:
+    def _bodies(self, batch: int, is_tracked: bool) -> Path:
         path = self.folder / f"bodies-{batch}"
-        path.write_bytes(b"\n".join(bodies(batch)) + b"\n")
+        path.write_bytes(b"\n".join(bodies(batch, is_tracked)) + b"\n")
         return path
 
     def _wrk(
@@ -204,14 +227,16 @@ class Bench:
         port: int,
         target: str,
         connections: int,
-        seconds: float,
         bodies: Path,
         events_per_s: float,
+        agents: int,
     ) -> list[float]:
         # wrk can pause between an answer and the next request: whole milliseconds, drawn by chance
         pause_ms = connections / events_per_s * 1000 + 0.5 if events_per_s else 0
         script = self.folder / "load.lua"
-        script.write_text(LUA.format(bodies=bodies, target=target, pause_ms=pause_ms))
+        script.write_text(
+            LUA.format(bodies=bodies, target=target, pause_ms=pause_ms, agents=agents)
+        )
         command = [
             "taskset",
             "-c",
@@ -219,7 +244,7 @@ class Bench:
             "wrk",
             "-t1",
             f"-c{connections}",
-            f"-d{seconds:.0f}s",
+            f"-d{self.seconds:.0f}s",
         ]
         url = f"http://127.0.0.1:{port}"
         done = subprocess.run(
@@ -237,6 +262,8 @@ KINDS: list[Kind] = [
     ("half", "footfall", "/event", 64, 1),
     ("written", "footfall", "/event", 256, 1),
     ("synced", "footfall", "/event?ack=synced", 256, 1),
+    ("daily", "footfall", "/event?visitor=daily", 64, 1),
+    ("agents", "footfall", "/event?visitor=daily", 64, 1),
     ("batch", "footfall", "/events", 4, BATCH_EVENTS),
     ("route", "route", "/event", 64, 1),
     ("nginx", "nginx", "/event", 64, 1),
@@ -262,7 +289,8 @@ def measure(seconds: float, rounds: int) -> list[Figures]:
             for kind, title, target, connections, batch in KINDS:
                 if title in servers:
                     rate = runs["single"][-1].events_per_s / 2 if kind == "half" else 0
-                    run = bench.run(kind, *servers[title], target, connections, batch, rate)
+                    agents = AGENTS if kind == "agents" else 1
+                    run = bench.run(kind, *servers[title], target, connections, batch, rate, agents)
                     runs[kind].append(run)
         return [medians(each) for each in runs.values()]
 
@@ -276,6 +304,8 @@ def ratios(results: list[Figures]) -> dict[str, float]:
     by_name = {figures.name: figures for figures in results}
     found = {
         "CPU of route / single": by_name["route"].cpu_us / by_name["single"].cpu_us,
+        "CPU of daily / single": by_name["daily"].cpu_us / by_name["single"].cpu_us,
+        "CPU of agents / single": by_name["agents"].cpu_us / by_name["single"].cpu_us,
         "throughput of synced / written": by_name["synced"].events_per_s
         / by_name["written"].events_per_s,
     }
