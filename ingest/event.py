@@ -88,7 +88,7 @@ class Event(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defau
     scroll: Annotated[int, Meta(ge=0, le=100), Kept(Role.NUMBER, since=2)] | None = None
 
 
-class ReceivedEvent(Event, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class ReceivedEvent(Event, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """One event as it comes in, with what is used at receipt and kept nowhere.
 
     `received_at` may be there, because an export has it, and is forgotten: ours is what counts.
