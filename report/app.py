@@ -21,14 +21,23 @@ from report.http.access import Counted, Guard
 from report.http.responses import refuse
 from report.openapi import document
 from report.problem import Code, Problem
-from report.questions import breakdown, download, ledger, live, sites, timeseries, totals
+from report.questions import (
+    breakdown,
+    download,
+    ledger,
+    live,
+    robots,
+    sites,
+    timeseries,
+    totals,
+)
 from report.questions.run import resource
 from report.runtime import Runtime
 from report.settings import Settings
 
 logger = logging.getLogger("report")
 
-QUESTIONS = (totals, timeseries, breakdown, live, sites, ledger)
+QUESTIONS = (totals, timeseries, breakdown, robots, live, sites, ledger)
 RESOURCES = (
     *(resource(each.QUESTION) for each in QUESTIONS),
     download.RESOURCE,

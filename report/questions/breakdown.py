@@ -10,6 +10,7 @@ from report.snapshot.relation import Relation
 from report.terms import metrics
 from report.terms.dimensions import PATTERN, dimension
 from report.terms.metrics import Count
+from report.terms.robots import BOT, Bots
 from report.terms.selection import TYPE, Limit, Offset, Selection, covered, covering
 
 # Grouped twice, see report.terms.metrics
@@ -42,6 +43,9 @@ class Takes(Selection, frozen=True, kw_only=True):
 
     def type_unless_given(self) -> str:
         return "" if self.by == TYPE else super().type_unless_given()
+
+    def bots_unless_given(self) -> Bots:
+        return "include" if self.by == BOT else super().bots_unless_given()
 
 
 Value = metrics.row("Value", value=str | None)

@@ -17,6 +17,7 @@ from compactor.lake.columns import SCHEMA
 from report.http.responses import FORMULA
 from report.snapshot.events import events
 from report.snapshot.snapshot import Snapshot
+from report.terms.robots import Bots
 from report.terms.selection import Selection
 
 BATCH_ROWS = 16_384
@@ -29,6 +30,9 @@ class Export(Selection, frozen=True, kw_only=True):
 
     def type_unless_given(self) -> str:
         return ""  # every type
+
+    def bots_unless_given(self) -> Bots:
+        return "include"  # it is what is stored
 
 
 def chunks(cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from report.questions.question import Question, of_selection
 from report.snapshot.relation import Relation
 from report.terms import filters, metrics
 from report.terms.metrics import VIEWS, Count
+from report.terms.robots import Bots
 from report.terms.selection import Day, Limit, Selection
 
 PATHS = 10
@@ -35,6 +36,7 @@ REPEATED: list[tuple[str, Any, Any]] = [
     ("first", Day | UnsetType, UNSET),
     ("last", Day | UnsetType, UNSET),
     ("tz", str | UnsetType, UNSET),
+    ("bots", Bots | UnsetType, UNSET),
     *((name, str | UnsetType, UNSET) for name in filters.FILTERS),
     ("limit", int | UnsetType, UNSET),
 ]

@@ -9,7 +9,6 @@ from report.snapshot.listed_part import ListedPart
 from report.snapshot.part_files import files
 from report.snapshot.snapshot import Snapshot
 from report.snapshot.spool_events import OF_SITE, waiting_sql
-from report.terms.filters import conditions
 from report.terms.period import Period
 from report.terms.selection import Selection
 from report.terms.zone import DAY_US, Stretch, midnight, stretches, to_datetime
@@ -28,7 +27,7 @@ def events(snapshot: Snapshot, asked: Selection) -> Definition:
     over = _stretches(snapshot, asked.period)
     parameters: dict[str, Any] = {"site": asked.site_id}
     where = [
-        *conditions(asked.filters, parameters),
+        *asked.conditions(parameters),
         *_times(snapshot, asked.period, over, parameters),
     ]
     select = {"columns": COLUMNS, "of_site": OF_SITE, "conditions": "".join(where)}
@@ -50,7 +49,7 @@ def by_group(
     """The relations `events_0`, `events_1` and so on: the events of each group of its parts."""
     parameters: dict[str, Any] = {"site": asked.site_id}
     select = {"columns": COLUMNS, "of_site": OF_SITE}
-    select["conditions"] = "".join(conditions(asked.filters, parameters))
+    select["conditions"] = "".join(asked.conditions(parameters))
     texts = []
     for n, group in enumerate(groups):
         sources = files(f"parts_{n}", group, snapshot.source, parameters)

@@ -48,6 +48,24 @@ _ROWS = (
     ),
     Dimension("referrer_host", "The host that led there", "referrer", HOST, is_always_told=True),
     Dimension("user_id", "Who it was", "user_id", "user_id", is_always_told=True),
+    *(
+        Dimension(name, words, name, f"nullif({name}, '')")
+        for name, words in (
+            ("hostname", "Host of the page"),
+            ("utm_source", "utm_source of the address"),
+            ("utm_medium", "utm_medium of the address"),
+            ("utm_campaign", "utm_campaign of the address"),
+            ("utm_content", "utm_content of the address"),
+            ("utm_term", "utm_term of the address"),
+            ("click_id", "Parameter of an ad's click"),
+            ("browser", "Browser, or a robot's name"),
+            ("os", "Operating system"),
+            ("device", "Kind of device"),
+            ("bot", "Class of robot"),
+            ("country", "Country, by ISO 3166-1"),
+            ("language", "Language, by ISO 639"),
+        )
+    ),
 )
 DIMENSIONS = {dimension.name: dimension for dimension in _ROWS}
 PATTERN = rf"^({'|'.join(DIMENSIONS)}|props\..{{0,{KEY_CHARACTERS_MAX}}})$"

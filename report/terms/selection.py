@@ -1,12 +1,13 @@
 """Which events are asked for: of one site, on some dates of a zone, and with some values."""
 
+from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import available_timezones
 
 from msgspec import UNSET, Meta, Struct, UnsetType, defstruct, field
 
-from report.terms import filters
+from report.terms import filters, robots
 from report.terms.dimensions import DIMENSIONS
 from report.terms.period import EARLIEST, LATEST, Period
 
@@ -39,6 +40,7 @@ class Dated(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         default=UNSET, name="to"
     )
     tz: Zone | UnsetType = UNSET
+    bots: Annotated[robots.Bots, Meta(description=robots.WORDS)] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if self.date and (self.first or self.last):
@@ -73,12 +75,23 @@ class Dated(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Empty: every type."""
         return PAGE_VIEW
 
+    def bots_unless_given(self) -> robots.Bots:
+        is_asked = any(filters.FILTERS[name].dimension.name == robots.BOT for name in self.filters)
+        return "include" if is_asked else "exclude"
+
+    def conditions(self, parameters: dict[str, Any]) -> Iterator[str]:
+        """The SQL of what is given, to go on after another condition."""
+        yield from filters.conditions(self.filters, parameters)
+        bots = self.bots_unless_given() if self.bots is UNSET else self.bots
+        yield robots.CONDITIONS[bots]
+
 
 class Covered(Struct, frozen=True, kw_only=True):
     site_id: str
     first: date | None = field(name="from")
     last: date | None = field(name="to")
     tz: str
+    bots: robots.Bots | UnsetType = UNSET  # not there: as it is unless given
 
 
 # Its filters are fields, too, but of names that stand in the tables alone: mypy need not know them
@@ -125,6 +138,7 @@ def covered(asked: Dated) -> dict[str, Any]:
         "first": period.first,
         "last": period.last,
         "tz": asked.zone,
+        "bots": asked.bots,
         **values,
         TYPE: given.get(TYPE) or None,
     }
