@@ -8,6 +8,8 @@ from tests.processes import running, stats, wait_for
 
 pytestmark = needs_chromium
 
+AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/%d.0.0.0"
+
 
 def test_a_visit_a_navigation_and_a_custom_event_are_what_the_dashboard_shows(tmp_path):
     with (
@@ -16,15 +18,16 @@ def test_a_visit_a_navigation_and_a_custom_event_are_what_the_dashboard_shows(tm
         site(lambda path: page_with_tracker(ingest)) as port,
         open_browser() as browser,
     ):
-        visitor = browser.new_context(user_agent="Visitor/1").new_page()
+        visitor = browser.new_context(user_agent=AGENT % 153).new_page()
         visitor.goto(f"http://blog.example:{port}/", referer="http://news.example/item?id=7")
         visitor.evaluate("history.pushState(null, '', '/pricing?plan=pro')")
         # in one breath: the event is sent, and the tab is gone
         visitor.evaluate("addEventListener('pagehide', () => footfall('signup', {plan: 'pro'}))")
         visitor.close(run_before_unload=True)
-        other = browser.new_context(user_agent="Visitor/2").new_page()
+        other = browser.new_context(user_agent=AGENT % 154).new_page()
         other.goto(f"http://blog.example:{port}/")
-        wait_for(lambda: received(report) == {"page_view": 3, "signup": 1}, "four events")
+        everything = {"page_view": 3, "signup": 1, "engagement": 2}
+        wait_for(lambda: received(report) == everything, "what happened")
 
         owner = browser.new_context().new_page()
         owner.goto(report.url + "/?range=today&tz=UTC")

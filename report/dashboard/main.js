@@ -149,12 +149,12 @@ async function askLive(signal) {
 }
 
 // A table is not filtered by its own column, so that one can go from one value to the next.
-async function askTable({name, without, heading: own}, signal) {
+async function askTable({name, without = [], heading: own}, signal) {
   const limit = limits[name] || ROWS;
-  const extra = without ? 1 : 0;
+  const extra = without.length;
   const asked = {...selection(shown), [name]: null, by: name, limit: limit + extra};
   const {rows, total} = await get("stats/breakdown", asked, signal);
-  const listed = rows.filter((row) => row.value == null || row.value !== without);
+  const listed = rows.filter((row) => !without.includes(row.value));
   tables[name].show(listed.slice(0, limit), {
     chosen: state[name],
     more: total > rows.length || listed.length > limit,

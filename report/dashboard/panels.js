@@ -9,8 +9,8 @@ export const FIGURES = [
 ];
 
 // `name` is the dimension's in the API: the table is a breakdown by it, a click a filter. `none`
-// names the events that have no such value; `hint` is shown when there are no rows; `without` is
-// a value that has a figure of its own.
+// names the events that have no such value; `hint` is shown when there are no rows; `without` are
+// values that have a figure of their own, or are no event of their own.
 export const PANELS = [
   {name: "path", title: "Page", label: "Top pages", none: "(none)", hint: "No pages in this time."},
   {
@@ -25,7 +25,7 @@ export const PANELS = [
     title: "Event",
     label: "Top events",
     heading: "Events",
-    without: "page_view",
+    without: ["page_view", "engagement"],
     hint: 'No events but page views. A page sends one with footfall("signup").',
   },
 ];

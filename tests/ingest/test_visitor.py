@@ -13,6 +13,8 @@ from ingest.refusal import Refusal, Refused
 from ingest.visitor import Visitors
 from tests.processes import PROJECT, running, stats, wait_for
 
+PERSON = {"user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:156.0) Gecko/20100101 Firefox/156.0"}
+OTHER = {"user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:155.0) Gecko/20100101 Firefox/155.0"}
 MONDAY, TUESDAY = date(2026, 11, 23), date(2026, 11, 24)
 ADDRESS = "203.0.113.7"
 AGENT = b"Mozilla/5.0 (X11; Linux x86_64)"
@@ -122,13 +124,14 @@ def test_a_salt_left_over_from_a_stop_is_destroyed_at_the_start(ingest):
 
 
 def test_one_browser_is_one_user_however_many_workers_and_events(ingest):
-    one, two = {"site_id": "blog", "event_type": "page_view"}, {"user-agent": "another"}
+    one = {"site_id": "blog", "event_type": "page_view"}
     for _ in range(8):  # each over a connection of its own
         url = ingest.url + "/event?visitor=daily"
-        assert httpx2.post(url, json=one).status_code == 202
+        assert httpx2.post(url, json=one, headers=PERSON).status_code == 202
     url = ingest.url + "/events?ack=synced&visitor=daily"
-    assert httpx2.post(url, json=[one, one]).json() == {"accepted": 2, "rejected": 0}
-    assert httpx2.post(url, json=[one], headers=two).json()["accepted"] == 1
+    two = httpx2.post(url, json=[one, one], headers=PERSON).json()
+    assert two == {"accepted": 2, "rejected": 0}
+    assert httpx2.post(url, json=[one], headers=OTHER).json()["accepted"] == 1
     with running("report", ingest.data_dir) as report:
         figures = stats(report, "blog")
     assert (figures["total_views"], figures["unique_users"]) == (11, 2)
@@ -196,7 +199,7 @@ def test_the_address_behind_a_proxy(tmp_path, trusted, users, wrap):
             response = httpx2.post(
                 ingest.url + "/event?visitor=daily",
                 content=wrap(b'{"site_id":"blog","event_type":"page_view"}'),
-                headers={"x-forwarded-for": address},
+                headers={"x-forwarded-for": address, **PERSON},
             )
             assert response.status_code == 202
         assert stats(report, "blog")["unique_users"] == users
@@ -206,6 +209,6 @@ def test_both_ways_give_a_visitor_the_same_identity(ingest):
     for wrap in (bytes, chunked):
         event = wrap(b'{"site_id":"ways","event_type":"page_view"}')
         url = ingest.url + "/event?visitor=daily"
-        assert httpx2.post(url, content=event).status_code == 202
+        assert httpx2.post(url, content=event, headers=PERSON).status_code == 202
     with running("report", ingest.data_dir) as report:
         assert stats(report, "ways")["unique_users"] == 1
