@@ -126,7 +126,7 @@ def told(events):
 
 
 def unordered(short):
-    """Requests of a page that is left and of the next one may overtake each other."""
+    """Requests that are sent in one breath may overtake each other."""
     return sorted(map(str, short))
 
 
@@ -163,7 +163,7 @@ def test_nothing_counts_while_the_page_is_in_the_background(visit):
     visit.evaluate("advance(5000); veil(true); advance(9000); use(); advance(9000)")
     visit.evaluate("veil(false); advance(3000); veil(true); veil(true)")
     visit.goto("about:blank")
-    assert told(visit.received(3)) == ["/", ("/", 5), ("/", 3)]
+    assert unordered(told(visit.received(3))) == unordered(["/", ("/", 5), ("/", 3)])
 
 
 def test_every_route_has_its_own_time_and_depth_and_no_view_comes_twice(visit):
@@ -175,8 +175,10 @@ def test_every_route_has_its_own_time_and_depth_and_no_view_comes_twice(visit):
     visit.evaluate("history.replaceState({}, '', '/a?page=2'); advance(2000)")
     visit.evaluate("history.pushState({}, '', '/b'); advance(3000); veil(true)")
     events = visit.received(6)
-    assert told(events) == ["/", ("/", 5), "/a", ("/a", 2), "/b", ("/b", 3)]
-    assert events[1]["scroll"] == 100
+    views = ["/", ("/", 5), "/a", ("/a", 2), "/b", ("/b", 3)]
+    assert unordered(told(events)) == unordered(views)
+    (first,) = (each for each in events if each["path"] == "/" and "scroll" in each)
+    assert first["scroll"] == 100
     assert len({event["event_id"] for event in events}) == 6
 
 
@@ -213,7 +215,9 @@ def test_campaign_click_and_zone_of_the_page_where_a_visit_enters(visit):
     query = "utm_source=news&utm_medium=e%0Amail&utm_campaign=x&gclid=a-person&secret=1&ref=no"
     visit.goto(f"{visit.origin}/?{query}")
     visit.evaluate("history.pushState({}, '', '/a?utm_source=again')")
-    entry, engaged, second = visit.received(3)
+    entry, engaged, second = sorted(
+        visit.received(3), key=lambda each: (each["path"], "engaged_ms" in each)
+    )
     assert {name: value for name, value in entry.items() if name.startswith(("utm", "click"))} == {
         "utm_source": "news",
         "utm_medium": "e",
