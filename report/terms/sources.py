@@ -19,6 +19,8 @@ keys that fit a host the longest counts.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
+from hashlib import blake2b
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -134,6 +136,13 @@ def define(database: duckdb.DuckDBPyConnection) -> None:
     _create(database, "sources", "key", "source", sources())
     _create(database, "clicks", "id", "click", CLICKS)
     database.execute(HELPERS + MACROS)
+
+
+@cache
+def identity() -> bytes:
+    """Differs when the same event is from somewhere else: an answer's tag has it."""
+    rules = repr((HELPERS, MACROS, sources(), CLICKS))
+    return blake2b(rules.encode(), digest_size=16).digest()
 
 
 def sources() -> dict[str, Source]:

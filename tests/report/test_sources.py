@@ -1,6 +1,10 @@
 """Sources and channels: a table of cases, and SQL against counting by hand."""
 
 import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import duckdb
@@ -9,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from report.terms import channels, sources
+from tests.processes import PROJECT
+from tests.report.holding import Folder, asking, event, figures
 from tests.report.origins import KNOWN, Origin, Said, origin
 
+GOLDEN = Path(__file__).parents[1] / "golden"
 TABLE = Path(__file__).with_name("origins.txt").read_text(encoding="utf-8").splitlines()
 
 
@@ -146,3 +153,58 @@ def test_every_key_can_be_met():
         assert source.name and source.category in {
             *("search", "social", "video", "shopping", "email", "ai", "spam", "other")
         }
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    """The cases are in the lake, in a closed segment, and in an open one."""
+    folder = Folder(tmp_path_factory.mktemp("data"))
+    for n, where in enumerate(("lake", "closed", "open")):
+        said = [each._asdict() for each, _ in CASES[n::3] if each.click_id in CLICKS_OR_NONE]
+        folder.holds(*(event(**each) for each in said), where=where)
+    with asking(folder.path) as client:
+        yield client
+
+
+CLICKS_OR_NONE = {None, *sources.CLICKS}
+HELD = [expected for said, expected in CASES if said.click_id in CLICKS_OR_NONE]
+
+
+@pytest.mark.parametrize("by", Origin._fields)
+def test_a_site_is_broken_down_by_sources_and_by_channels(client, by):
+    told = figures(client, "/stats/breakdown", site_id="blog", by=by, limit=1000)
+    counted = Counter(getattr(expected, by) for expected in HELD)
+    assert {row["value"]: row["views"] for row in told["rows"]} == counted
+
+
+@pytest.mark.parametrize("given", [{"source": "Google"}, {"channel": "Email"}, {"source": ""}])
+def test_a_source_or_a_channel_is_a_filter(client, given):
+    [(by, value)] = given.items()
+    counted = sum(getattr(expected, by) == (value or None) for expected in HELD)
+    assert figures(client, "/stats", site_id="blog", **given)["total_views"] == counted > 0
+
+
+@pytest.mark.parametrize("version", sorted(path.name for path in GOLDEN.iterdir()))
+def test_what_was_stored_before_there_were_sources_has_them(version, tmp_path):
+    shutil.copytree(GOLDEN / version / "data", tmp_path / "data")
+    with asking(tmp_path / "data") as client:
+        hosts = figures(client, "/stats/breakdown", site_id="blog", by="referrer_host", limit=99)
+        told = figures(client, "/stats/breakdown", site_id="blog", by="source", limit=99)
+    counted: Counter[str | None] = Counter()
+    for row in hosts["rows"]:
+        counted[origin(Said(referrer=f"https://{row['value'] or ''}/")).source] += row["views"]
+    assert {row["value"]: row["views"] for row in told["rows"]} == counted
+    assert len(counted) > 1
+
+
+def test_a_line_more_in_a_list_makes_another_tag_of_the_same_question(client, tmp_path):
+    for stage in ("ingest", "compactor", "report"):
+        shutil.copytree(PROJECT / stage, tmp_path / stage)
+    with (tmp_path / "report/terms/lists/by_hand.tsv").open("a") as file:
+        file.write("search\tAnother\tanother.example\n")
+    ask = "from report.terms import sources; print(sources.identity().hex())"
+    other = subprocess.run([sys.executable, "-c", ask], cwd=tmp_path, capture_output=True)
+    assert bytes.fromhex(other.stdout.decode()) != sources.identity()
+    asked = client.get("/stats?site_id=blog&source=Google")
+    again = client.get(asked.url, headers={"If-None-Match": asked.headers["etag"]})
+    assert again.status_code == 304
