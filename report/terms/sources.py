@@ -18,7 +18,7 @@ Where a key is in several, by_hand.tsv goes before sources.tsv, and this before 
 keys that fit a host the longest counts.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from hashlib import blake2b
 from importlib.resources import files
@@ -65,6 +65,7 @@ HOST = (
     r"(\[[^\]]*\]|[^/?#:]*)"
 )
 COUNTRY = r"\.(?:com|net|org|(?:(?:com|co|org|net|edu|gov|it)\.)?[a-z]{2})$"
+_CLICKS = ", ".join(f"'{name}': {click._asdict()}" for name, click in CLICKS.items())
 # A macro's argument is text, so what is said twice in it is worked out twice: hence the steps.
 HELPERS = rf"""
 CREATE MACRO host_of(url) AS nullif(rtrim(regexp_extract(lower(url), '{HOST}', 1), '.'), '');
@@ -87,25 +88,26 @@ CREATE MACRO known(host) AS (
     ) JOIN sources USING (key)
 );
 
+CREATE MACRO clicks() AS MAP {{{_CLICKS}}};
+
 CREATE MACRO one(called, of_category) AS
     {{'name': called, 'category': of_category, 'is_ad': false}};
 """
 ASKED = """
-    SELECT trim(coalesce(utm_source, '')) AS given, lower(click_id) AS clicked, nullif(
+    SELECT trim(coalesce(utm_source, '')) AS given, clicks()[lower(click_id)] AS click, nullif(
         host_of(referrer),
         coalesce(host_of('http://' || hostname), host_of('http://' || site_id), '')
     ) AS host"""
 LOOKED_UP = f"""
-    SELECT *, known(word_of(given)) AS told, known(host) AS met,
-        (SELECT click FROM clicks WHERE clicks.id = clicked) AS click
+    SELECT *, known(CASE WHEN given <> '' THEN word_of(given) ELSE host END) AS listed
     FROM ({ASKED}{{more}})"""
 # Where a company's ads have one parameter, the referrer says on which of its sites this one was
 FOUND = f"""
     SELECT *, CASE
-        WHEN given <> '' THEN coalesce(told, one(given, 'other'))
-        WHEN list_contains(click.names, met.name) THEN met
-        WHEN click IS NOT NULL THEN one(click.names[1], click.category)
-        WHEN host IS NOT NULL THEN coalesce(met, one(host, 'other'))
+        WHEN given <> '' THEN coalesce(listed, one(given, 'other'))
+        WHEN click IS NOT NULL AND NOT coalesce(list_contains(click.names, listed.name), false)
+            THEN one(click.names[1], click.category)
+        WHEN host IS NOT NULL THEN coalesce(listed, one(host, 'other'))
     END AS found
     FROM ({LOOKED_UP})"""
 TAGS = """,
@@ -133,15 +135,18 @@ CHANNEL = f"channel_of({COLUMNS}, utm_medium, utm_campaign)"
 
 def define(database: duckdb.DuckDBPyConnection) -> None:
     """Gives a database what SOURCE and CHANNEL need; they are SQL over an event's columns."""
-    _create(database, "sources", "key", "source", sources())
-    _create(database, "clicks", "id", "click", CLICKS)
+    known = sources()
+    database.execute(
+        "CREATE TABLE sources AS SELECT unnest($keys) AS key, unnest($values) AS source",
+        {"keys": list(known), "values": [source._asdict() for source in known.values()]},
+    )
     database.execute(HELPERS + MACROS)
 
 
 @cache
 def identity() -> bytes:
     """Differs when the same event is from somewhere else: an answer's tag has it."""
-    rules = repr((HELPERS, MACROS, sources(), CLICKS))
+    rules = repr((HELPERS, MACROS, sources()))
     return blake2b(rules.encode(), digest_size=16).digest()
 
 
@@ -157,19 +162,6 @@ def sources() -> dict[str, Source]:
     for host in _lines("spam.txt"):
         found.setdefault(host, Source(channels.SPAM, "spam", False))
     return found
-
-
-def _create(
-    database: duckdb.DuckDBPyConnection,
-    table: str,
-    key: str,
-    value: str,
-    rows: Mapping[str, Source | Click],
-) -> None:
-    bound = {"keys": list(rows), "values": [row._asdict() for row in rows.values()]}
-    database.execute(
-        f"CREATE TABLE {table} AS SELECT unnest($keys) AS {key}, unnest($values) AS {value}", bound
-    )
 
 
 def _lines(name: str) -> Iterator[str]:
