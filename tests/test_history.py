@@ -1,26 +1,44 @@
 """A real server's log, imported, gives the figures that other tools computed.
 
-tests/data/elastic_apache/PROVENANCE.md says where the log and its truth.json come from.
+tests/data/elastic_apache/PROVENANCE.md says where the log and its truth.json come from. It is
+imported three times: each of its lines as a page view (demo), and what they are (facts), its
+visitors known on every day in one (lasting).
 """
 
 import gzip
 import json
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import httpx2
 import pytest
+from is_crawler.detection import is_crawler
 
+from ingest.context.agent import classify
+from ingest.importers.formats import combined
+from ingest.importers.logged_request import kind
 from tests.processes import PROJECT, Stage, compact_once, duckdb_cli, running, stats, wait_for
 
 DATA = Path(__file__).parent / "data" / "elastic_apache"
 TRUTH = json.loads((DATA / "truth.json").read_text())
+KINDS = {
+    "asset": 5572,
+    "page_view": 3903,
+    "error": 220,
+    "redirect": 164,
+    "download": 106,
+    "request": 35,
+}
 FIGURES = ("total_views", "unique_users", "top_paths")
 
 
-def import_log(ingest: Stage, *arguments: str, stdin: bytes | None = None) -> str:
+def import_log(ingest: Stage, site: str, *arguments: str, stdin: bytes | None = None) -> str:
+    command = [sys.executable, "-m", "ingest.accesslog", "--site", site, "--url", ingest.url]
     done = subprocess.run(
-        [sys.executable, "-m", "ingest.accesslog", "--site=demo", "--url", ingest.url, *arguments],
+        [*command, *arguments],
         cwd=PROJECT,
         env=ingest.environment,
         input=stdin,
@@ -50,11 +68,17 @@ def lake(tmp_path_factory):
         running("report", data_dir) as report,
     ):
         log = DATA / "apache_logs.gz"
-        said = import_log(ingest, str(log))
-        assert said == "10000 lines: 10000 sent, 0 not understood, 0 rejected\n"
+        said = import_log(ingest, "demo", str(log), "--every-line")
+        told = ["10000 lines: 10000 sent, 0 not understood, 0 rejected", "10000 page_view"]
+        assert said.splitlines() == told
         assert_report_tells_the_truth(report)  # from the spool
-        import_log(ingest, "-", stdin=gzip.decompress(log.read_bytes()))
+        import_log(ingest, "demo", "-", "--every-line", stdin=gzip.decompress(log.read_bytes()))
         assert_report_tells_the_truth(report)  # nothing was added
+        assert_kinds_are_told(import_log(ingest, "facts", str(log)))
+        (data_dir / "visitors" / "imports.secret").unlink()
+        some = b"".join(gzip.decompress(log.read_bytes()).splitlines(keepends=True)[:1000])
+        import_log(ingest, "facts", "-", stdin=some)  # adds nothing with another secret either
+        import_log(ingest, "lasting", str(log), "--lasting-visitors")
         wait_for(
             lambda: not list((data_dir / "spool").glob("*.jsonl")) and parts(data_dir), "compaction"
         )
@@ -63,7 +87,14 @@ def lake(tmp_path_factory):
     compact_once(data_dir)
     with running("report", data_dir) as report:
         assert_report_tells_the_truth(report)  # from the lake alone, by a new process
-    return data_dir
+        yield data_dir, report
+
+
+def assert_kinds_are_told(said):
+    assert said.splitlines()[1] == (
+        "5572 asset (354 of robots), 3903 page_view (2269 of robots), 220 error (144 of robots),"
+        " 164 redirect (115 of robots), 106 download (37 of robots), 35 request (23 of robots)"
+    )
 
 
 def parts(data_dir):
@@ -71,7 +102,8 @@ def parts(data_dir):
 
 
 def ask(lake, sql):
-    return duckdb_cli(sql.format(events=f"read_parquet('{lake}/lake/events/**/*.parquet')"))
+    events = f"(FROM read_parquet('{lake[0]}/lake/events/**/*.parquet') WHERE site_id = 'demo')"
+    return duckdb_cli(sql.format(events=events))
 
 
 def test_the_duckdb_command_finds_the_same_for_all_time(lake):
@@ -93,7 +125,7 @@ def test_the_duckdb_command_finds_the_same_for_every_day(lake):
 
 def test_the_view_has_the_right_types(lake):
     described = duckdb_cli(
-        "SELECT column_name, column_type FROM (DESCRIBE events)", database=lake / "lake.duckdb"
+        "SELECT column_name, column_type FROM (DESCRIBE events)", database=lake[0] / "lake.duckdb"
     )
     assert described.splitlines() == [
         "site_id,VARCHAR",
@@ -118,3 +150,58 @@ def test_the_view_has_the_right_types(lake):
         "scroll,BIGINT",
         "date,DATE",
     ]
+
+
+def test_a_log_has_pages_assets_downloads_errors_redirects_and_other_requests(lake):
+    _, report = lake
+    for event_type, count in {**KINDS, "": 10_000}.items():
+        told = stats(report, "facts", event_type=event_type, bots="include")
+        assert told["total_views"] == count
+
+
+def test_the_page_views_of_a_log_are_those_of_people_unless_robots_are_asked_of(lake):
+    _, report = lake
+    assert stats(report, "facts")["total_views"] == 1634
+    assert stats(report, "facts", bots="only")["total_views"] == 2269
+    assert stats(report, "lasting", bots="include")["total_views"] == 3903
+    lasting = stats(report, "lasting")
+    assert (lasting["total_views"], lasting["unique_users"]) == (1634, 931)
+
+
+def test_a_visitor_of_a_log_is_nobody_the_next_day_unless_asked_to_last(lake):
+    _, report = lake
+    whole = stats(report, "facts")["unique_users"]
+    for site in ("facts", "lasting"):
+        by_day = [stats(report, site, date=day)["unique_users"] for day in TRUTH["days"]]
+        assert sum(by_day) == whole == 966
+
+
+def test_neither_addresses_nor_agents_of_a_log_are_stored(lake):
+    _, report = lake
+    lines = gzip.decompress((DATA / "apache_logs.gz").read_bytes()).splitlines()
+    addresses = {line.partition(b" ")[0].decode() for line in lines}
+    for site in ("demo", "facts", "lasting"):
+        told = httpx2.get(f"{report.url}/export", params={"site_id": site}).text
+        assert len(told.splitlines()) == 10_000
+        assert addresses.isdisjoint(re.findall(r"\d+\.\d+\.\d+\.\d+", told))
+        assert "Mozilla/5.0" not in told
+
+
+def test_who_is_a_robot_in_a_log_is_what_the_library_says_but_for_four_agents():
+    """Two old phones are people's; a feed's reader and an agent that only says Mozilla are not."""
+    lines = gzip.decompress((DATA / "apache_logs.gz").read_bytes()).splitlines()
+    views = [view for view in map(combined.read, lines) if view and kind(view) == "page_view"]
+    persons = [view for view in views if not is_crawler(view.agent.decode("latin-1"))]
+    assert (len(views) - len(persons), len(persons)) == (2268, 1635)
+    assert len({(view.address, view.agent) for view in persons}) == 932
+    otherwise = Counter(
+        view.agent.partition(b"/")[0].decode()
+        for view in views
+        if is_crawler(view.agent.decode("latin-1")) is (classify(view.agent).bot is None)
+    )
+    assert otherwise == {
+        "Mozilla": 2,
+        "QS304 Profile": 1,
+        "SAMSUNG-GT-E2232": 1,
+        "SimplePie": 1,
+    }

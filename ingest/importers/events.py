@@ -1,8 +1,9 @@
 """From files to batches of events, as ingest takes them."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -11,8 +12,10 @@ import msgspec
 from ingest.batch import BATCH_DATES_MAX
 from ingest.importers.formats import Format, recognised
 from ingest.importers.lines import READ_ERRORS, EventIds, read_lines
+from ingest.importers.mapping import Mapping
 from ingest.importers.record import Record, seed
 from ingest.secret import ImportSecret
+from ingest.visitor import DAILY
 
 BATCH_EVENTS_MAX = 1000
 BATCH_BYTES_MAX = 1024 * 1024  # ingest takes ten times that; nginx in front, by default, does not
@@ -35,11 +38,19 @@ class Tally:
     not_understood: int = 0
     rejected: int = 0
     unread_files: int = 0
+    types: Counter[str] = field(default_factory=Counter)  # of the events, whatever became of them
+    robots: Counter[str] = field(default_factory=Counter)  # among these
 
     def __str__(self) -> str:
         return (
             f"{self.lines} lines: {self.sent} sent, "
             f"{self.not_understood} not understood, {self.rejected} rejected"
+        )
+
+    def by_type(self) -> str:
+        return ", ".join(
+            f"{count} {name}" + (f" ({self.robots[name]} of robots)" if self.robots[name] else "")
+            for name, count in self.types.most_common()
         )
 
 
@@ -49,6 +60,7 @@ class Source:
 
     site_id: str
     secret: ImportSecret
+    mapping: Mapping  # of what logs have
     format: Format | None  # None: each file's own is recognised
     on_bytes: Callable[[int], object]
     complain: Callable[[str], object]
@@ -71,18 +83,22 @@ class Source:
                 self._give_up(name, "its format is not recognised; --format says which it is")
             return
         with closing(EventIds()) as ids:
-            for line, record in format.records(chain(first, lines)):
+            for line, found in format.records(chain(first, lines)):
                 self.tally.lines += 1
-                if record is None:
+                if found is None:
                     self._pass_over(line.place)
                 else:
+                    record = self.mapping.record(found)
                     yield self._event(line.place, record, ids.next(seed(record, line.raw)))
 
     def _event(self, place: str, record: Record, event_id: str) -> Event:
         event = {"site_id": self.site_id, "event_id": event_id}
         if record.visitor is not None:
-            event["user_id"] = self.secret.user_id(self.site_id, record.visitor)
+            user_id = self.secret.user_id(self.site_id, record.visitor)
+            event["user_id"] = DAILY + user_id if record.is_daily else user_id
         event |= record.event
+        self.tally.types[event["event_type"]] += 1
+        self.tally.robots[event["event_type"]] += "bot" in event
         return Event(place, event["timestamp"][:10], msgspec.json.encode(event))
 
     def _pass_over(self, place: str) -> None:

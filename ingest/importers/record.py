@@ -12,6 +12,7 @@ SEPARATOR = "\x1f"
 class Record(NamedTuple):
     event: dict[str, Any]  # its fields but site_id; user_id and event_id if the source has them
     visitor: bytes | None = None  # describes the person; only a keyed hash of it is sent
+    is_daily: bool = False  # on that day
 
 
 def seed(record: Record, raw: bytes) -> bytes:

@@ -5,6 +5,7 @@ from pathlib import Path
 import duckdb
 
 from report.settings import Settings
+from report.terms import sources
 
 
 def connect(settings: Settings, scratch: Path) -> duckdb.DuckDBPyConnection:
@@ -28,4 +29,5 @@ def connect(settings: Settings, scratch: Path) -> duckdb.DuckDBPyConnection:
     database.execute("SET allowed_directories = $folders", {"folders": folders})
     database.execute("SET enable_external_access = false")
     database.execute("SET lock_configuration = true")
+    sources.define(database)
     return database

@@ -20,6 +20,7 @@ from report.runtime import Runtime
 from report.snapshot.pinned import Pinned
 from report.snapshot.relation import with_parts_of
 from report.snapshot.snapshot import Snapshot
+from report.terms import sources
 
 MEDIA_TYPES = {
     "ndjson": "application/x-ndjson",
@@ -35,7 +36,8 @@ async def download(request: Request) -> Response:
     media_type = MEDIA_TYPES[asked.format]
 
     def tag_of(snapshot: Snapshot) -> str:
-        return entity_tag(b"/export", request.scope["query_string"], snapshot.identity)
+        query = request.scope["query_string"]
+        return entity_tag(b"/export", query, sources.identity(), snapshot.identity)
 
     def headers(tag: str) -> dict[str, str]:
         name = f'attachment; filename="events.{asked.format}"'

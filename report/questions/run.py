@@ -23,6 +23,7 @@ from report.problem import Code, Problem
 from report.questions.question import Question
 from report.runtime import Runtime
 from report.snapshot.snapshot import Snapshot
+from report.terms import sources
 
 # Parts vanish when their date is consolidated. From the second try on they are held while they are
 # read, for there may be many such dates, one after the other.
@@ -76,7 +77,7 @@ class Run:
     def _tag(self, snapshot: Snapshot) -> str:
         """Of all that the answer depends on: how it is told, the URL, Accept, and what there is."""
         path, query = self._question.path.encode(), self._request.scope["query_string"]
-        how = self._question.format, self._media_type.encode()
+        how = self._question.format, self._media_type.encode(), sources.identity()
         return entity_tag(*how, path, query, snapshot.identity)
 
     async def _body_of(self, tag: str, snapshot: Snapshot) -> bytes:

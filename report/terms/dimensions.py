@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from ingest.event import COLUMNS
+from report.terms import sources
 
 HOST = r"""nullif(lower(regexp_extract(
     referrer, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:]*)', 1)), '')"""
@@ -48,6 +49,8 @@ _ROWS = (
     ),
     Dimension("referrer_host", "The host that led there", "referrer", HOST, is_always_told=True),
     Dimension("user_id", "Who it was", "user_id", "user_id", is_always_told=True),
+    Dimension("source", "Who led there, by name", "utm_source", sources.SOURCE),
+    Dimension("channel", "What kind of source led there", "utm_source", sources.CHANNEL),
     *(
         Dimension(name, words, name, f"nullif({name}, '')")
         for name, words in (

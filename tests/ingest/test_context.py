@@ -12,6 +12,8 @@ import pytest
 from ingest.context.country import Countries
 from ingest.context.language import ACCEPTS_MAX, _known, language_of
 from ingest.context.zones import NOWHERE, TABLE, countries, country_of_zone, of_tzdata
+from ingest.importers.formats import combined
+from ingest.importers.mapping import Mapping
 from tests.processes import Stage, compact_once, duckdb_cli, running, wait_for
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:156.0) Gecko/20100101 Firefox/156.0"
@@ -103,6 +105,16 @@ def mmdb(tmp_path_factory):
         pytest.skip(f"npm cannot fetch {MMDB}: {packed.stderr[:200]}")
     shutil.unpack_archive(folder / packed.stdout.strip(), folder, format="gztar")
     return folder / "package" / "geo-whois-asn-country.mmdb"
+
+
+def test_a_request_in_a_log_has_the_country_of_its_address(mmdb):
+    mapping = Mapping(countries=Countries(str(mmdb), "", ""))
+    line = b'%b - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 5 "-" "-"'
+    found = {
+        address: mapping.record(combined.read(line % address)).event.get("country")
+        for address in (b"193.99.144.80", b"10.0.0.1", b"host.example")
+    }
+    assert found == {b"193.99.144.80": "DE", b"10.0.0.1": None, b"host.example": None}
 
 
 def test_an_address_is_of_a_country_by_a_real_file(mmdb):

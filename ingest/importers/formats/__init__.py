@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 from ingest.importers.formats import combined, export
 from ingest.importers.lines import Line
+from ingest.importers.logged_request import LoggedRequest
 from ingest.importers.record import Record
 
-Found = Iterator[tuple[Line, Record | None]]  # None: a line that is not understood
+Read = Record | LoggedRequest | None  # None: a line that is not understood
+Found = Iterator[tuple[Line, Read]]
 
 
 class Format(NamedTuple):
@@ -16,7 +18,7 @@ class Format(NamedTuple):
     records: Callable[[Iterable[Line]], Found]  # of one file; a heading is neither
 
 
-def by_line(read: Callable[[bytes], Record | None]) -> Callable[[Iterable[Line]], Found]:
+def by_line(read: Callable[[bytes], Read]) -> Callable[[Iterable[Line]], Found]:
     """For a format in which every line stands for itself."""
 
     def records(lines: Iterable[Line]) -> Found:
