@@ -35,7 +35,7 @@ class Definition:
         with self._tables_in(cursor):
             # not execute(): that has the whole result in memory
             result = cursor.sql(self.sql + query, params=self.parameters)
-            yield from result.to_arrow_reader(batch_rows)
+            yield from _batches(result.to_arrow_reader(batch_rows))
 
     @contextmanager
     def _tables_in(self, cursor: Cursor) -> Iterator[None]:
@@ -46,3 +46,16 @@ class Definition:
         finally:
             for name in self.tables:
                 cursor.unregister(name)
+
+
+def _batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    while True:
+        try:
+            batch = reader.read_next_batch()
+        except StopIteration:
+            return
+        except OSError as error:  # what Arrow makes of DuckDB's
+            if "INTERRUPT" in str(error):
+                raise duckdb.InterruptException(str(error)) from error
+            raise
+        yield batch

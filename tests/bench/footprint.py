@@ -48,7 +48,7 @@ def lake_of(dates: int, sites: int, cache: Path) -> Path:
     database = duckdb.connect(config={"threads": 1})
     for n in range(dates):
         day = LAST_DAY - timedelta(days=n)
-        if not lake.date_folder(day).exists():
+        if not lake.files(day):
             write_day(database, ROWS, {"sites": sites}, lake, day)
     return data_dir
 

@@ -32,7 +32,7 @@ HEAVY = {"site_id": "blog", "by": "referrer_host", "limit": 1000}
 
 
 def test_a_query_past_its_limit_is_interrupted_and_answered_503(large):
-    with asking(large.path, query_s_max=0.05) as client:
+    with asking(large.path, query_s_max=0.2) as client:
         started = time.monotonic()
         told = client.get("/stats/breakdown", params=HEAVY)
         assert (told.status_code, told.json()["code"]) == (503, "overloaded")
@@ -261,3 +261,17 @@ def test_duckdb_can_reach_nothing_but_the_data_folder(tmp_path):
         ):
             with pytest.raises(duckdb.Error):
                 database.execute(sql)
+
+
+def test_a_stream_that_is_interrupted_says_so_however_far_it_is():
+    import duckdb
+
+    from report.snapshot.definition import Definition
+
+    with duckdb.connect() as cursor:
+        numbers = Definition("SELECT * FROM range(500_000_000) AS t(n)", {}, {}, [])
+        batches = numbers.stream(cursor, " WHERE hash(n) % 1000 = 1", 1_000)
+        next(batches)
+        cursor.interrupt()
+        with pytest.raises(duckdb.InterruptException):
+            list(batches)
