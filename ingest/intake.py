@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from ingest.batch import to_lines
 from ingest.context.request import joined
-from ingest.dialects.dialect import Message, Outcome, Route
+from ingest.dialects.dialect import Message, Options, Outcome, Route
 from ingest.http.body import decoded
 from ingest.receipt import Identify, Receipt
 from ingest.refusal import Refused
@@ -23,18 +23,24 @@ def endpoint(route: Route) -> Callable[[Request[State]], Awaitable[Response]]:
         answers = request.state["answers"]
         if request.method == "OPTIONS":
             return answers.preflight(origin_of(request), route.methods)
-        reading = route.read(await message_of(request, route.bytes_max))
-        receipt = receipt_of(request, route)
-        identify = visitor_of(request, receipt) if reading.options.visitor else None
-        dates_max = request.state["settings"].batch_dates_max
-        outcome = to_lines(reading, receipt, identify, dates_max)
+        options, outcome = understood(request, route, await message_of(request, route.bytes_max))
         if outcome.accepted:
-            await keep(request, outcome.lines, reading.options.synced)
+            await keep(request, outcome.lines, options.synced)
         answer = route.answer(outcome)
         count(request.state["metrics"], route, outcome)
         return answers.respond(origin_of(request), answer)
 
     return take
+
+
+def understood(request: Request[State], route: Route, message: Message) -> tuple[Options, Outcome]:
+    """Raises Refused. The events end here, not with the request: those of all requests that wait
+    for the spool, alive at once, cost a batch a quarter more CPU."""
+    reading = route.read(message)
+    receipt = receipt_of(request, route)
+    identify = visitor_of(request, receipt) if reading.options.visitor else None
+    dates_max = request.state["settings"].batch_dates_max
+    return reading.options, to_lines(reading, receipt, identify, dates_max)
 
 
 async def message_of(request: Request[State], bytes_max: int) -> Message:
