@@ -62,8 +62,6 @@ class LocalStore:
     def source(self, part: Part) -> Path:
         return self.events / part.path
 
-    path = source  # what report's listing calls it
-
     def size(self, part: Part) -> int:
         return self.source(part).stat().st_size
 
