@@ -15,7 +15,8 @@ from uvicorn.server import ServerState
 
 from ingest.dialects.dialect import Options
 from ingest.event import EVENT_BYTES_MAX, Identify, Receipt, to_line
-from ingest.http.connection import BODY, IDLE, Connection
+from ingest.http.connection import Connection
+from ingest.http.incoming import BODY, IDLE
 from ingest.http.message import HEADERS_MAX, encode
 from ingest.http.problem import Refused
 from ingest.responses import Answers
@@ -120,7 +121,7 @@ class EventConnection(Connection):
         try:
             receipt = self.spool.receipt()
             identify = self._visitor(receipt) if event.options.visitor else None
-            line = to_line(bytes(body), receipt, identify)
+            line = to_line(body, receipt, identify)
             self.spool.append(line, event.options.synced, event)
         except Refused as refused:
             event(refused)

@@ -5,6 +5,7 @@ from typing import TypedDict
 from ingest.dialects.dialect import Options
 from ingest.http.connection import Refuse
 from ingest.http.limits import Limits
+from ingest.http.single_flight import SingleFlight
 from ingest.responses import Answers
 from ingest.settings import Settings
 from ingest.spool import Spool
@@ -15,6 +16,7 @@ from ingest.visitor import Visitors
 class State(TypedDict):
     settings: Settings
     metrics: Metrics
+    scrape: SingleFlight[bytes]
     answers: Answers
     limits: Limits
     refuse: Refuse
