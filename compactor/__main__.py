@@ -16,7 +16,8 @@ from compactor.lake.disk import CannotExchange
 from compactor.lake.format import NewerLake
 from compactor.lake.lock import Busy
 from compactor.scheduler import Passes, Stopped
-from compactor.settings import Settings, describe
+from compactor.settings import Settings
+from ingest.http.environment import parser_of
 
 
 def main() -> int:
@@ -55,12 +56,7 @@ def run(arguments: argparse.Namespace, settings: Settings, stop: threading.Event
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m compactor",
-        description=__doc__,
-        epilog="settings, from the environment:\n" + describe(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("compactor", __doc__, Settings)
     parser.add_argument("--once", action="store_true", help="compact all that waits now, and end")
     commands = parser.add_subparsers(dest="command", title="commands, beside a running compactor")
     commands.add_parser("verify", help="check every page, count and key of the lake")

@@ -6,16 +6,15 @@ from typing import Annotated, Self
 import msgspec
 from msgspec import Meta
 
-PREFIX = "COMPACTOR_"
-SHARED = "DATA_DIR"
-
-
-def _variable(field: str) -> str:
-    return SHARED if field == "data_dir" else PREFIX + field.upper()
+from ingest.http.environment import load, variables_of
 
 
 class Settings(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=_variable
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    rename=variables_of("compactor"),
 ):
     data_dir: Annotated[str, Meta(min_length=1, description="Where spool and lake live.")] = "data"
     poll_interval_s: Annotated[
@@ -50,15 +49,4 @@ class Settings(
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """Raises SystemExit, with one line, for an unknown name or a bad value."""
-        given = {k: v for k, v in environ.items() if k.startswith(PREFIX) or k == SHARED}
-        try:
-            return msgspec.convert(given, cls, strict=False)
-        except msgspec.ValidationError as error:
-            raise SystemExit(f"compactor: bad setting: {error}") from None
-
-
-def describe() -> str:
-    """What --help prints: a line for each setting."""
-    _, components = msgspec.json.schema_components([Settings])
-    rows = components["Settings"]["properties"].items()
-    return "\n".join(f"{k:26} {v['default']!s:12} {v['description']}" for k, v in rows)
+        return load(cls, "compactor", environ)

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from ingest.disk import Disk
 from ingest.event import BATCH_BYTES_MAX
 from ingest.http import problem
 from ingest.http.limits import Limits
+from ingest.http.single_flight import SingleFlight
 from ingest.intake import endpoint, origin_of
 from ingest.refusal import Refusal, Refused
 from ingest.responses import Answers
@@ -30,7 +32,7 @@ from ingest.settings import Settings
 from ingest.spool import Spool
 from ingest.state import State
 from ingest.telemetry import CONTENT_TYPE, Metrics
-from ingest.tracker import Tracker
+from ingest.tracker import tracker
 from ingest.visitor import Visitors
 
 
@@ -61,6 +63,7 @@ def create_app(
             yield {
                 "settings": settings,
                 "metrics": metrics,
+                "scrape": SingleFlight(partial(asyncio.to_thread, metrics.text)),
                 "answers": answers,
                 "limits": limits,
                 "refuse": answers.refuse,
@@ -79,7 +82,7 @@ def create_app(
     app = Starlette(
         routes=[
             *map(spoken, routes),
-            routing.Route("/tracker.js", Tracker().get),
+            routing.Route("/tracker.js", tracker().get),
             routing.Route("/health", health),
             routing.Route("/ready", ready),
             routing.Route("/metrics", metrics),
@@ -119,8 +122,7 @@ async def ready(request: Request[State]) -> Response:
 
 
 async def metrics(request: Request[State]) -> Response:
-    text = await asyncio.to_thread(request.state["metrics"].text)
-    return Response(text, headers={"content-type": CONTENT_TYPE})
+    return Response(await request.state["scrape"](), headers={"content-type": CONTENT_TYPE})
 
 
 # Exceptions become answers here and nowhere else
@@ -134,10 +136,6 @@ async def on_refused(request: Request[Any], error: Exception) -> Response:
 
 async def on_http_exception(request: Request[Any], error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if error.status_code == 405:
-        allow = ", ".join(sorted((error.headers or {})["Allow"].split(", ")))
-        detail = f"{request.url.path} takes {allow}."
-        return await on_refused(request, Refused(Refusal.METHOD_NOT_ALLOWED, detail, allow=allow))
     paths = ", ".join(route.path for route in request.app.routes)
-    detail = f"There is {paths}."
-    return await on_refused(request, Refused(Refusal.NOT_FOUND, detail))
+    refused = problem.of_routing(error, request.url.path, f"There is {paths}.")
+    return await on_refused(request, refused)

@@ -16,7 +16,8 @@ from uvicorn.server import ServerState
 from ingest.context.request import Context
 from ingest.dialects.dialect import Options
 from ingest.event import EVENT_BYTES_MAX
-from ingest.http.connection import BODY, IDLE, Connection
+from ingest.http.connection import Connection
+from ingest.http.incoming import BODY, IDLE
 from ingest.http.message import HEADERS_MAX, encode
 from ingest.http.problem import Refused
 from ingest.receipt import Identify, Receipt, to_line
@@ -121,7 +122,7 @@ class EventConnection(Connection):
         try:
             receipt = self.spool.receipt()
             identify = self._visitor(receipt) if event.options.visitor else None
-            line = to_line(bytes(body), receipt, identify)
+            line = to_line(body, receipt, identify)
             self.spool.append(line, event.options.synced, event)
         except Refused as refused:
             event(refused)

@@ -8,7 +8,7 @@ from ingest.dialects.dialect import Answer
 from ingest.dialects.native import ACCEPTED
 from ingest.http.message import Headers, encode
 from ingest.http.problem import Refused as HttpRefused
-from ingest.refusal import RETRY_AFTER_S, STATUS, Refusal, problem
+from ingest.refusal import PROBLEMS, Refusal
 from ingest.settings import Settings
 from ingest.telemetry import Metrics
 
@@ -55,15 +55,7 @@ class Answers:
 
     def refuse(self, origin: str | None, refused: HttpRefused) -> Response:
         self._metrics.refuse(Refusal(refused.code))
-        return self._problem(origin, refused)
-
-    def _problem(self, origin: str | None, refused: HttpRefused) -> Response:
-        headers = self.cors(origin) | refused.headers
-        status = STATUS[Refusal(refused.code)]
-        if status == 503:
-            headers["retry-after"] = str(RETRY_AFTER_S)
-        body = problem(refused)
-        return Response(body, status, headers, media_type="application/problem+json")
+        return PROBLEMS.answer(refused, self.cors(origin))
 
     def preflight(self, origin: str | None, methods: Sequence[str]) -> Response:
         headers = {

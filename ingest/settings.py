@@ -8,18 +8,16 @@ from msgspec import Meta
 
 from ingest.batch import BATCH_DATES_MAX
 from ingest.client import networks
+from ingest.http.environment import load, variables_of
 from ingest.segment import SEGMENT_BYTES_MAX
-
-PREFIX = "INGEST_"
-SHARED = "DATA_DIR"
-
-
-def _variable(field: str) -> str:
-    return SHARED if field == "data_dir" else PREFIX + field.upper()
 
 
 class Settings(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=_variable
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    rename=variables_of("ingest"),
 ):
     data_dir: Annotated[str, Meta(min_length=1, description="Where spool and lake live.")] = "data"
     host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
@@ -87,17 +85,9 @@ class Settings(
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """Raises SystemExit, with one line, for an unknown name or a bad value."""
-        given = {k: v for k, v in environ.items() if k.startswith(PREFIX) or k == SHARED}
+        settings = load(cls, "ingest", environ)
         try:
-            settings = msgspec.convert(given, cls, strict=False)
             networks(settings.trusted_proxies)
-            return settings
         except ValueError as error:
             raise SystemExit(f"ingest: bad setting: {error}") from None
-
-
-def describe() -> str:
-    """What --help prints: a line for each setting."""
-    _, components = msgspec.json.schema_components([Settings])
-    rows = components["Settings"]["properties"].items()
-    return "\n".join(f"{k:26} {v['default']!s:12} {v['description']}" for k, v in rows)
+        return settings

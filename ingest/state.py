@@ -6,6 +6,7 @@ from ingest.context.request import Context
 from ingest.dialects.dialect import Options
 from ingest.http.connection import Refuse
 from ingest.http.limits import Limits
+from ingest.http.single_flight import SingleFlight
 from ingest.responses import Answers
 from ingest.settings import Settings
 from ingest.spool import Spool
@@ -16,6 +17,7 @@ from ingest.visitor import Visitors
 class State(TypedDict):
     settings: Settings
     metrics: Metrics
+    scrape: SingleFlight[bytes]
     answers: Answers
     limits: Limits
     refuse: Refuse

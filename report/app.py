@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypedDict
 
 from starlette.applications import Starlette
@@ -15,6 +16,7 @@ from starlette.routing import Route
 
 from ingest.http.connection import Refuse
 from ingest.http.limits import Limits
+from ingest.http.problem import Refused, of_routing
 from report import operations
 from report.http import page
 from report.http.access import Counted, Guard
@@ -34,6 +36,7 @@ from report.questions import (
 from report.questions.run import resource
 from report.runtime import Runtime
 from report.settings import Settings
+from report.telemetry import Telemetry
 
 logger = logging.getLogger("report")
 
@@ -67,7 +70,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         try:
             yield {
                 "limits": limits,
-                "refuse": lambda _, refused: refuse(runtime.telemetry.refused(refused)),
+                "refuse": partial(refuse_early, runtime.telemetry),
                 "body_bytes_max": {None: BODY_BYTES_MAX},
                 "runtime": runtime,
                 "document": document(RESOURCES, bool(settings.token)),
@@ -91,7 +94,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             ),
         ],
         exception_handlers={
-            Problem: on_problem,
+            Refused: on_refused,
             HTTPException: on_http_exception,
             Exception: on_bug,
         },
@@ -101,18 +104,20 @@ def create_app(settings: Settings | None = None) -> Starlette:
     return app
 
 
-async def on_problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
+def refuse_early(telemetry: Telemetry, origin: str, refused: Refused) -> Response:
+    """What the server refuses before the app has it."""
+    telemetry.refused(refused)
+    return refuse(refused)
+
+
+async def on_refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
     return refuse(error)
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if error.status_code == 405:
-        allow = ", ".join(sorted((error.headers or {})["Allow"].split(", ")))
-        problem = Problem(Code.METHOD_NOT_ALLOWED, f"{request.url.path} takes {allow}.")
-        return refuse(problem, {"allow": allow})
-    return refuse(Problem(Code.NOT_FOUND, "What there is, /openapi.json says."))
+    return refuse(of_routing(error, request.url.path, "What there is, /openapi.json says."))
 
 
 async def on_bug(request: Request, error: Exception) -> Response:

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from ingest.http.problem import ProblemDetails
 from report.http.resource import Resource
-from report.problem import STATUS, Code, ProblemDetails
+from report.problem import STATUS, Code
 
 PROBLEM = "application/problem+json"
 NO_CONTROL = r"^[^\x00-\x1F\x7F]*$"

@@ -7,20 +7,20 @@ from typing import Annotated, Self
 import msgspec
 from msgspec import Meta
 
-PREFIX = "REPORT_"
-SHARED = "DATA_DIR"
+from ingest.http.environment import load, variables_of
+
 GLOB = "*?[]{}"  # DuckDB would look for other files than the one that is meant
 REST_BYTES = 256 << 20  # Python, Arrow, and what DuckDB does not count
 QUERY_BYTES_MIN = 128 << 20
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def _variable(field: str) -> str:
-    return SHARED if field == "data_dir" else PREFIX + field.upper()
-
-
 class Settings(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=_variable
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    rename=variables_of("report"),
 ):
     data_dir: Annotated[str, Meta(min_length=1, description="Where spool and lake live.")] = "data"
     host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
@@ -80,9 +80,6 @@ class Settings(
     exports_max: Annotated[
         int, Meta(ge=1, le=64, description="Exports that run at once; more are refused: 503.")
     ] = 2
-    export_stall_s_max: Annotated[
-        float, Meta(gt=0, description="An export ends when its reader takes nothing for so long.")
-    ] = 60.0
 
     @property
     def data_folder(self) -> Path:
@@ -111,11 +108,7 @@ class Settings(
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """Raises SystemExit, with one line, for an unknown name or a bad value."""
-        given = {k: v for k, v in environ.items() if k.startswith(PREFIX) or k == SHARED}
-        try:
-            settings = msgspec.convert(given, cls, strict=False)
-        except msgspec.ValidationError as error:
-            raise SystemExit(f"report: bad setting: {error}") from None
+        settings = load(cls, "report", environ)
         if any(character in str(settings.data_folder) for character in GLOB):
             raise SystemExit(
                 f"report: DATA_DIR {settings.data_dir!r} has one of {GLOB} in its path"
@@ -123,10 +116,3 @@ class Settings(
         if settings.host not in LOOPBACK and not settings.token:
             raise SystemExit(f"report: REPORT_HOST {settings.host} needs a REPORT_TOKEN")
         return settings
-
-
-def describe() -> str:
-    """What --help prints: a line for each setting."""
-    _, components = msgspec.json.schema_components([Settings])
-    rows = components["Settings"]["properties"].items()
-    return "\n".join(f"{k:26} {v['default']!s:12} {v['description']}" for k, v in rows)

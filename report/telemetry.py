@@ -6,10 +6,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from ingest.http import problem as http
 from ingest.http.limits import Ended
+from ingest.http.problem import Refused
 from report.engine.pool import Pool
-from report.problem import Code, Problem
+from report.problem import STATUS, Code
 from report.snapshot.spool_tail import SpoolTail
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -64,11 +64,9 @@ class Telemetry:
     def connection_ended(self, why: Ended) -> None:
         self._ended.labels(why).inc()
 
-    def refused(self, refused: http.Refused) -> Problem:
+    def refused(self, refused: Refused) -> None:
         """By the server, before there was a path."""
-        problem = Problem(Code(refused.code), refused.detail)
-        self._requests.labels("other", problem.status).inc()
-        return problem
+        self._requests.labels("other", int(STATUS[Code(refused.code)])).inc()
 
     def text(self) -> bytes:
         return generate_latest(self._registry)

@@ -19,8 +19,9 @@ import orjson
 from starlette.datastructures import QueryParams
 
 from ingest.dialects.dialect import Answer, Message, Options, Outcome, Reading
+from ingest.http.problem import MEDIA_TYPE
 from ingest.receipt import decode, decode_all, may_hold_control_characters
-from ingest.refusal import STATUS, Refusal, Refused, problem
+from ingest.refusal import PROBLEMS, STATUS, Refusal, Refused
 
 PARAMETERS = ("ack", "visitor")
 BATCH_EVENTS_MAX = 10_000
@@ -61,8 +62,7 @@ def answer_events(outcome: Outcome) -> Answer:
     if outcome.accepted:
         return Answer(207, orjson.dumps(told))
     refused = Refused(Refusal.INVALID_EVENT, "No event of the batch is valid.")
-    body = problem(refused, **told)
-    return Answer(STATUS[refused.refusal], body, "application/problem+json")
+    return Answer(STATUS[refused.refusal], PROBLEMS.body(refused, **told), MEDIA_TYPE)
 
 
 # Options

@@ -8,40 +8,28 @@ it is, and counted, and not parsed before its turn.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-import httptools
 from starlette.responses import Response
 from uvicorn.config import Config
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
 from ingest.http.exchange import Exchange
-from ingest.http.limits import LINGER_S, Ended, Limits
-from ingest.http.message import (
-    HEAD_BYTES_MAX,
-    HEADERS_MAX,
-    Headers,
-    check_head,
-    encode,
-    encode_request_head,
-    headers_too_large,
-    is_short,
-    malformed,
-    too_large,
-)
-from ingest.http.peer import has_left, unread_bytes
+from ingest.http.incoming import BODY, HEAD, IDLE, PARTING, PIECE_BYTES, Incoming
+from ingest.http.limits import LINGER_S, Ended
+from ingest.http.message import Headers, Target, encode, malformed
+from ingest.http.pace import Pace
+from ingest.http.peer import has_left
 from ingest.http.problem import Code, Refused
 
-IDLE, HEAD, BODY, PARTING = range(4)  # what a connection waits for
-PIECE_BYTES = 1024  # parsed at once, unless it is all of one body: at most 40 requests
 UNPARSED_BYTES_MAX = 64 * 1024  # with more, no more is read
 
 Refuse = Callable[[str, Refused], Response]  # given the Origin of the request
 
 
-class Connection(asyncio.Protocol):
+class Connection(Incoming):
     """`app_state` is what the lifespan of the app yields. It has the `limits` that all connections
     share, `refuse`, which makes an answer of what is refused here, and `body_bytes_max` by path."""
 
@@ -54,52 +42,31 @@ class Connection(asyncio.Protocol):
     ) -> None:
         if not config.loaded:
             config.load()
+        super().__init__(app_state["limits"], app_state["body_bytes_max"])
         # Shared by all connections
         self.loop = _loop or asyncio.get_running_loop()
         self.app = config.loaded_app
         self.server_state = server_state
         self.app_state = app_state
-        self.limits: Limits = app_state["limits"]
         self.answer_of: Refuse = app_state["refuse"]
-        self.body_bytes_max: Mapping[bytes | None, int] = app_state["body_bytes_max"]
 
         # Fixed for the life of this one
         self.transport: asyncio.Transport
         self.client: tuple[str, int] | None = None
         self.server: tuple[str, int | None] | None = None
 
-        # What it waits for, and since when
-        self.phase = IDLE
-        self.waits_since = self.limits.now
-        self.has_ended = False  # the client sends no more
-        self.is_last = False  # there is no request after the one that was parsed last
-
-        # What was received, and not answered
-        self.parser = httptools.HttpRequestParser(self)
-        self.is_parsing = False
-        self.unparsed = bytearray()
-        self.incoming: Exchange | None = None  # its body is being received
-        self.queue: deque[Exchange] = deque()  # those of one piece, behind another one
+        # Requests that are not answered yet
         self.exchange: Exchange | None = None  # the app is at work on it
+        self.queue: deque[Exchange] = deque()  # those of one piece, behind another one
         self.refused: Refused | None = None  # told when all before it is answered
-        self.held_bytes = 0  # of all that, as the limits have counted it
 
-        # Of the request that is being received
-        self.url = b""
-        self.headers: Headers = []
-        self.undigested_bytes = 0  # since a head or a piece of a body was complete
-        self.head_is_counted = False  # in full; not if it began behind another request
-        self.content_length = 0
-        self.body: bytes | bytearray = b""
-        self.body_limit = 0
-
-        # How the client moves, for the sweep
+        # Its client, and what is kept for it
+        self.pace = Pace(self.limits.now)
+        self.has_ended = False  # it sends no more
+        self.held_bytes = 0  # as the limits have counted it
         self.read_paused = False
         self.writable = asyncio.Event()
         self.writable.set()
-        self.moved_bytes = self.moved_before = 0
-        self.unread_bytes = 0
-        self.unread_since = self.limits.now
 
     # What limits ask
 
@@ -112,10 +79,6 @@ class Connection(asyncio.Protocol):
     def may_make_room(self) -> bool:
         """It waits for its client, to send or to read; or has asked for more than one thing."""
         return not self.at_work or not self.writable.is_set() or bool(self.unparsed)
-
-    @property
-    def pace(self) -> int:
-        return self.moved_bytes + self.moved_before
 
     # asyncio's calls
 
@@ -145,13 +108,18 @@ class Connection(asyncio.Protocol):
         if self.phase == PARTING or self.is_last:
             return
         size = len(data)
-        self.moved_bytes += size
         # nothing is read while answers are unread, so there is no need to ask may_parse
-        if size <= PIECE_BYTES and self.exchange is None and not (self.unparsed or self.queue):
-            self._parse(data)
+        if (
+            (size <= PIECE_BYTES or size <= self.content_length - len(self.body))
+            and self.exchange is None
+            and not (self.unparsed or self.queue)
+        ):
+            self.parse(data)
             if self.phase == BODY or self.held_bytes:
+                self.pace.moved_bytes += size
                 self._hold()
         else:
+            self.pace.moved_bytes += size
             self.unparsed += data
             self.go_on()
             self._hold()
@@ -171,7 +139,7 @@ class Connection(asyncio.Protocol):
         self.pause_reading()  # a client that reads no answers shall ask for no more
 
     def resume_writing(self) -> None:
-        self.unread_since = self.limits.now
+        self.pace.taken(self.limits.now)
         self.writable.set()
         self.go_on()
 
@@ -182,115 +150,22 @@ class Connection(asyncio.Protocol):
         else:
             self.close_after_answers()
 
-    # From bytes to requests
+    # From requests to answers
+
+    def exchange_of(
+        self, method: bytes, target: Target, version: str, headers: Headers, keep_alive: bool
+    ) -> Exchange:
+        return Exchange(self, method, target, version, headers, keep_alive)
 
     def may_parse(self) -> bool:
         """Not while answers are unread, or due."""
         return self.exchange is None and not self.queue and self.writable.is_set()
 
-    def _parse_on(self) -> None:
-        """Of what is kept, one piece after the other, until there is a request to answer."""
-        self.is_parsing = True
-        try:
-            while self.unparsed and self.may_parse():
-                rest_of_body = self.content_length - len(self.body) if self.phase == BODY else 0
-                size = max(rest_of_body, PIECE_BYTES)
-                piece = bytes(self.unparsed[:size])
-                del self.unparsed[:size]
-                self._parse(piece)
-        finally:
-            self.is_parsing = False
-
-    def _parse(self, data: bytes) -> None:
-        while data:
-            self.undigested_bytes += len(data)
-            try:
-                self.parser.feed_data(data)
-                if self.undigested_bytes > HEAD_BYTES_MAX:
-                    self.refuse(headers_too_large())
-                return
-            except httptools.HttpParserUpgrade as upgrade:
-                data = self._without_upgrade() + data[upgrade.args[0] :]
-            except httptools.HttpParserError as error:
-                if not self.is_last:
-                    self.refuse(_reason(error))
-                return
-
-    def _without_upgrade(self) -> bytes:
-        """RFC 9110, 7.8: an Upgrade may be ignored. But llhttp has skipped the body, so the
-        request is read again without that header (Java's HttpClient sends it to everyone)."""
-        headers = [header for header in self.headers if header[0] != b"upgrade"]
-        method, version = self.parser.get_method(), self.parser.get_http_version()
-        self.parser = httptools.HttpRequestParser(self)
-        return encode_request_head(method, self.url, version, headers)
-
-    # Parser callbacks. What they raise arrives in _parse.
-
-    def on_message_begin(self) -> None:
-        self.phase, self.waits_since = HEAD, self.limits.now
-        self.head_is_counted = self.undigested_bytes > 0
-        self.url = b""
-        self.headers = []
-        self.content_length = 0
-        self.body = b""
-
-    def on_url(self, url: bytes) -> None:
-        self.url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        if self.is_last:
-            raise malformed("There was to be no request after the last one")
-        if len(self.headers) > HEADERS_MAX or not self.is_head_short():
-            raise headers_too_large()
-        method, version = self.parser.get_method(), self.parser.get_http_version()
-        target = check_head(method, self.url, version, self.headers)
-        self.body_limit = self.body_bytes_max.get(target.path, self.body_bytes_max[None])
-        self.content_length = int(dict(self.headers).get(b"content-length", 0))
-        if self.content_length > self.body_limit:
-            raise too_large(self.body_limit)
-        self.phase, self.waits_since = BODY, self.limits.now
-        self.undigested_bytes = 0
-        if self.parser.should_upgrade():
-            return  # it is read again
-        keep_alive = version != "1.0" and self.parser.should_keep_alive()
-        headers, self.headers = self.headers, []  # what follows are trailers
-        self.incoming = Exchange(self, method, target, version, headers, keep_alive)
-        if not self.at_work:
-            self.incoming.tell_to_continue()
-
-    def is_head_short(self) -> bool:
-        counted = self.head_is_counted and self.undigested_bytes <= HEAD_BYTES_MAX
-        return counted or is_short(self.url, self.headers)
-
-    def on_body(self, body: bytes) -> None:
-        self.undigested_bytes = 0
-        if not self.body:
-            self.body = body
-            return
-        if isinstance(self.body, bytes):
-            self.body = bytearray(self.body)
-        self.body += body
-        if len(self.body) > self.body_limit:
-            raise too_large(self.body_limit)
-
-    def on_message_complete(self) -> None:
-        self.phase, self.waits_since = IDLE, self.limits.now
-        self.undigested_bytes = 0
-        exchange, self.incoming = self.incoming, None
-        if exchange is None:
-            return  # it is read again
-        exchange.body, exchange.body_bytes = self.body, len(self.body)
-        self.body = b""
-        self.is_last = not exchange.keep_alive
+    def received(self, exchange: Exchange) -> None:
         if self.at_work:
             self.queue.append(exchange)
         else:
             self._start(exchange)
-
-    # Answers
 
     def _start(self, exchange: Exchange) -> None:
         self.exchange = exchange
@@ -316,7 +191,7 @@ class Connection(asyncio.Protocol):
             return
         if self.incoming:
             self.incoming.tell_to_continue()
-        self._parse_on()
+        self.parse_on()
         self._hold()
         if self.at_work:
             return
@@ -340,12 +215,6 @@ class Connection(asyncio.Protocol):
         self.forget_incoming()
         self._hold()
         self.go_on()
-
-    def forget_incoming(self) -> None:
-        """Half a request, and what comes behind it."""
-        self.incoming = None
-        self.body = b""
-        self.unparsed.clear()
 
     def _part(self) -> None:
         origin = dict(self.headers).get(b"origin", b"").decode("latin-1")
@@ -413,8 +282,8 @@ class Connection(asyncio.Protocol):
 
     def check_deadline(self, now: float) -> None:
         settings, waited_s = self.limits.settings, now - self.waits_since
-        self._look_at_reader(now)
-        if now - self.unread_since > settings.answer_s_max:
+        self.pace.look_at(self.transport, now)
+        if now - self.pace.unread_since > settings.answer_s_max:
             self.end(Ended.UNREAD)
         elif self.at_work:
             if self.has_ended and has_left(self.transport):
@@ -430,20 +299,3 @@ class Connection(asyncio.Protocol):
                 self.refuse(Refused(Code.REQUEST_TIMEOUT, "The body took too long."))
         elif waited_s > settings.idle_s_max:
             self.end(Ended.IDLE)
-
-    def _look_at_reader(self, now: float) -> None:
-        """A slow reader may take as long as it needs; one that takes nothing has a deadline."""
-        unread = unread_bytes(self.transport)
-        self.moved_bytes += max(self.unread_bytes - unread, 0)
-        if not unread or unread < self.unread_bytes:
-            self.unread_since = now
-        self.unread_bytes = unread
-        self.moved_before, self.moved_bytes = self.moved_bytes, 0
-
-
-def _reason(error: httptools.HttpParserError) -> Refused:
-    if not isinstance(error, httptools.HttpParserCallbackError):
-        return malformed(f"llhttp says: {error}")
-    if not isinstance(error.__context__, Refused):
-        raise error
-    return error.__context__

@@ -62,7 +62,7 @@ class Exchange:
         self._target = target
         self._version = version
         self.headers = headers
-        self.body: bytes | bytearray = b""
+        self.body = b""
         self.body_bytes = 0  # counted as kept until it is answered
         self._is_received = False  # by the app
         self.waits_to_continue = version != "1.0" and any(

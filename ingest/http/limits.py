@@ -5,10 +5,12 @@ from enum import StrEnum
 from heapq import nsmallest
 from typing import Protocol
 
+from ingest.http.pace import Pace
 from ingest.http.problem import Code, Refused
 
 LINGER_S = 2.0  # so that a client still sending can read why it is refused (RFC 9112, 9.6)
 SWEEP_S = 0.5  # deadlines are kept this exactly
+PACE_BYTES = 1024  # in two sweeps
 SHARE = 16  # a full house makes room for one in so many at once, and of memory as much
 
 
@@ -47,13 +49,12 @@ class Telemetry(Protocol):
 class Connection(Protocol):
     """What limits need to know of a connection."""
 
+    pace: Pace
     waits_since: float  # when it last began to wait for its client
     held_bytes: int  # of requests that are not complete, or not answered
 
     @property
     def may_make_room(self) -> bool: ...
-    @property
-    def pace(self) -> int: ...  # bytes that its client moved since the sweep before the last one
     def check_deadline(self, now: float) -> None: ...
     def refuse(self, refused: Refused) -> None: ...
     def end(self, why: Ended) -> None: ...
@@ -68,7 +69,7 @@ class Limits:
         self.telemetry = telemetry
         self.loop = asyncio.get_running_loop()
         self.now = self.loop.time()  # as of the last sweep
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}  # in the order of their coming
         self.held_bytes = 0
         self._timer = self.loop.call_later(SWEEP_S, self._sweep)
 
@@ -88,20 +89,20 @@ class Limits:
         """Raises Refused only if the server is at work for every connection."""
         if len(self.connections) >= self.settings.connections_max:
             self._make_room()
-        self.connections.add(connection)
+        self.connections[connection] = None
 
     def leave(self, connection: Connection) -> None:
-        self.connections.discard(connection)
+        self.connections.pop(connection, None)
 
     def _make_room(self) -> None:
         ready = [connection for connection in self.connections if connection.may_make_room]
         if not ready:
             raise Refused(Code.OVERLOADED, "There are too many connections.")
-        slowest = nsmallest(len(self.connections) // SHARE + 1, ready, key=_slowest_first)
+        slowest = nsmallest(len(self.connections) // SHARE + 1, ready, key=_stalled_first)
         for n, connection in enumerate(slowest):
-            if n and connection.pace:
+            if n and connection.pace.bytes:
                 break  # who moves is spared as long as that is possible
-            self.connections.discard(connection)
+            del self.connections[connection]
             connection.end(Ended.ROOM)
 
     # Memory
@@ -120,12 +121,17 @@ class Limits:
         enough = bytes_max - bytes_max // SHARE - more
         holders = [each for each in self.connections if each.held_bytes and each.may_make_room]
         for slower in sorted(holders, key=_slowest_first):
-            if slower.pace >= connection.pace or self.held_bytes <= enough:
+            if slower.pace.bytes >= connection.pace.bytes or self.held_bytes <= enough:
                 break
             slower.refuse(Refused(Code.OVERLOADED, "Others send faster, and memory is full."))
         if self.held_bytes + more > bytes_max:
             raise Refused(Code.OVERLOADED, "Too many bodies are under way; try again.")
 
 
+def _stalled_first(connection: Connection) -> tuple[int, float]:
+    """For a place it is enough to move at all: who is fast has no more right to it."""
+    return min(connection.pace.bytes, PACE_BYTES), connection.waits_since
+
+
 def _slowest_first(connection: Connection) -> tuple[int, float]:
-    return connection.pace, connection.waits_since
+    return connection.pace.bytes, connection.waits_since

@@ -31,7 +31,7 @@ def has_left(transport: asyncio.Transport) -> bool:
 def _in_kernel(transport: asyncio.Transport) -> int:
     try:
         queued = fcntl.ioctl(_socket(transport).fileno(), TIOCOUTQ, b"\0\0\0\0")
-    except OSError:
+    except (OSError, ValueError):  # ValueError: it is closed
         return 0
     (count,) = struct.unpack("i", queued)
     return int(count)

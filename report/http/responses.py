@@ -10,7 +10,8 @@ import orjson
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from report.problem import RETRY_AFTER_S, Problem
+from ingest.http.problem import Refused
+from report.problem import PROBLEMS, Code
 
 JSON = "application/json"
 JSON_RANGES = (JSON, "application/*", "*/*")  # the most specific one counts
@@ -101,10 +102,8 @@ def of_this_moment(body: bytes, media_type: str) -> Response:
     return Response(body, headers=headers, media_type=media_type)
 
 
-def refuse(problem: Problem, headers: dict[str, str] | None = None) -> Response:
-    headers = {"cache-control": "no-store"} | (headers or {})
-    if problem.status == 503:
-        headers["retry-after"] = str(RETRY_AFTER_S)
-    if problem.status == 401:
+def refuse(problem: Refused) -> Response:
+    headers = {"cache-control": "no-store"}
+    if problem.code == Code.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"
-    return Response(problem.body(), problem.status, headers, media_type="application/problem+json")
+    return PROBLEMS.answer(problem, headers)

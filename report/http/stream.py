@@ -1,4 +1,4 @@
-"""A response that is made while it is sent, and ends when its reader leaves or stalls."""
+"""A response that is made while it is sent, and ends when its reader leaves or takes nothing."""
 
 import asyncio
 import logging
@@ -64,7 +64,6 @@ class Stream(Response):
         self,
         first: bytes | None,
         pieces: Pieces,
-        stall_s_max: float,
         headers: dict[str, str],
         media_type: str,
     ) -> None:
@@ -72,7 +71,6 @@ class Stream(Response):
         del self.headers["content-length"]  # of an empty body
         self._first = first
         self._pieces = pieces
-        self._stall_s_max = stall_s_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -87,11 +85,7 @@ class Stream(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         piece = self._first
         while piece is not None:
-            with anyio.move_on_after(self._stall_s_max) as patience:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            if patience.cancelled_caught:
-                logger.warning("an export was ended: nobody read it for %g s", self._stall_s_max)
-                return
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
             try:
                 piece = await self._pieces.next()
             except (Problem, duckdb.Error, OSError) as error:

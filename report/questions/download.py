@@ -52,8 +52,7 @@ async def download(request: Request) -> Response:
             return head(headers(tag), media_type)
         snapshot, pieces = await _open(request, asked, None if held else seen)
         first = await _first(pieces)
-        stall_s_max = runtime.settings.export_stall_s_max
-        return Stream(first, pieces, stall_s_max, headers(tag_of(snapshot)), media_type)
+        return Stream(first, pieces, headers(tag_of(snapshot)), media_type)
 
     return await retried(attempt)
 

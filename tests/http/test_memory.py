@@ -162,7 +162,7 @@ def test_of_the_bodies_that_fill_the_memory_the_slowest_makes_room(service, tmp_
             for client, _ in stalled:
                 await loop.sock_sendall(client, start)
             await until(lambda: server.state["limits"].held_bytes > 900_000)
-            await until(lambda: not any(connection.pace for _, connection in stalled))
+            await until(lambda: not any(connection.pace.bytes for _, connection in stalled))
             answers = await converse(server, [start, b" ", LAST])
             refused = (client for client, connection in stalled if not connection.held_bytes)
             told = await read_all(next(refused))
