@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 from tqdm import tqdm
 
-from compactor.lake.columns import SCHEMA
+from compactor.lake.columns import SCHEMA, completed
 from compactor.lake.format import Counts, Footer, Part, PartNames
 from compactor.lake.listing import Lake
 from compactor.lake.store import open_store
@@ -82,7 +82,7 @@ def write_day(
     start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
     database.execute("SET TimeZone = 'UTC'")
     found = database.sql(rows, params=parameters | {"start": start}).to_arrow_table()
-    table = prepare_columns(found.cast(SCHEMA))
+    table = prepare_columns(completed(found, SCHEMA))
     order = sort_order(table)
     footer = Footer(segments=_segments(start, table.num_rows))
     lake.store.publish(
