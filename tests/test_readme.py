@@ -1,4 +1,4 @@
-"""The README is true: its settings are the code's, its analysts' lines work as typed."""
+"""The README and its pages are true: settings, codes, links, and lines to type."""
 
 import importlib
 import re
@@ -15,13 +15,18 @@ from ingest.refusal import STATUS as INGEST_STATUS
 from report.problem import STATUS as REPORT_STATUS
 from tests.processes import PROJECT, compact_once, running
 
-README = (PROJECT / "README.md").read_text()
-SECTION = {part.partition("\n")[0]: part for part in re.split(r"^## ", README, flags=re.M)}
+PAGES = [PROJECT / "README.md", PROJECT / "data" / "README.md", *(PROJECT / "docs").glob("*.md")]
+API = (PROJECT / "docs" / "api.md").read_text()
 
 
-def table_of(section):
-    """The cells of each row of the section's table, without their backquotes."""
-    rows = [line for line in SECTION[section].splitlines() if line.startswith("| `")]
+def section(page, title):
+    parts = re.split(r"^## ", (PROJECT / page).read_text(), flags=re.M)
+    return next(part for part in parts if part.startswith(f"{title}\n"))
+
+
+def table_of(text):
+    """The cells of each row of a table, without their backquotes."""
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
     return [[cell.strip().strip("`") for cell in row.strip("|").split("|")] for row in rows]
 
 
@@ -32,13 +37,24 @@ def test_every_setting_stands_in_the_table_with_its_default_and_no_other():
         _, components = msgspec.json.schema_components([struct])
         for name, schema in components["Settings"]["properties"].items():
             settings[name] = [name, str(schema["default"]), schema["description"]]
-    assert sorted(table_of("Settings")) == sorted(settings.values())
+    assert sorted(table_of(section("docs/operating.md", "Settings"))) == sorted(settings.values())
 
 
 @pytest.mark.parametrize("statuses", [INGEST_STATUS, REPORT_STATUS], ids=["ingest", "report"])
 def test_every_error_code_stands_in_the_table_with_its_status(statuses):
     for code, status in statuses.items():
-        assert f"| `{code}` | {int(status)} |" in README
+        assert f"| `{code}` | {int(status)} |" in API
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_what_a_page_links_to_is_there(page):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_where_things_go_names_files_that_there_are():
+    for place in re.findall(r"`([\w/]+(?:\.\w+|/))`", section("README.md", "Where things go")):
+        assert any(PROJECT.glob(place if "/" in place else f"*/*/{place}")), place
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +74,9 @@ def project(tmp_path_factory):
 
 
 def shell_lines():
-    listed = re.search(r"```sh\n(.*?)```", SECTION["For analysts"], re.S)[1].splitlines()
+    listed = re.search(r"```sh\n(.*?)```", section("README.md", "For analysts"), re.S)[
+        1
+    ].splitlines()
     indented = re.findall(r"^    (duckdb .*)$", (PROJECT / "data" / "README.md").read_text(), re.M)
     return [*listed, *(line for line in indented if "quarantine" not in line)]
 

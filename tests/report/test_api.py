@@ -18,8 +18,8 @@ from ingest.receipt import Receipt, to_line
 from tests.processes import PROJECT
 from tests.report.holding import NOW, Folder, asking, event, figures
 
-README = (PROJECT / "README.md").read_text()
-UNTAGGED = re.search(r"Answers that depend on the clock \((.*?)\) have none", README)[1]
+API = (PROJECT / "docs" / "api.md").read_text()
+UNTAGGED = re.search(r"Answers that depend on the clock \((.*?)\) have none", API)[1]
 
 
 @pytest.fixture
