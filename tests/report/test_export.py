@@ -41,7 +41,7 @@ def test_its_place_is_given_back_before_its_end_is_sent():
             pieces = Pieces(
                 iter([b"more"]), cursor, 1.0, lambda: None, lambda: order.append("left")
             )
-            await Stream(b"first", pieces, 1.0, {}, "text/plain")({}, anyio.sleep_forever, send)
+            await Stream(b"first", pieces, {}, "text/plain")({}, anyio.sleep_forever, send)
 
     anyio.run(stream)
     assert order[-2:] == ["left", "http.response.body"]

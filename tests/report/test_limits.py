@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.http.messages import statuses
 from tests.processes import Stage, free_port, running, wait_for
 from tests.report.holding import NOW, Folder, asking, event, figures
 
@@ -59,6 +60,19 @@ def test_a_query_ends_when_its_client_has_left(large):
             started = time.monotonic()
             wait_for(lambda: not running_queries(report), "the query to end")
             assert time.monotonic() - started < 1
+
+
+def test_a_client_that_only_closes_its_half_waits_for_its_answer(large):
+    """It is asked whether it is still there, by a head that every client of HTTP/1.1 skips."""
+    with running("report", large.path, threads=1) as report:
+        query = "&".join(f"{name}={value}" for name, value in HEAVY.items())
+        with socket.create_connection(("127.0.0.1", report.port)) as client:
+            head = f"GET /stats/breakdown?{query} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            client.sendall(head.encode())
+            wait_for(lambda: running_queries(report), "the query to start")
+            client.shutdown(socket.SHUT_WR)
+            answer = client.makefile("rb").read()
+    assert statuses(answer) == [102, 200]
 
 
 def test_a_head_without_end_is_cut_off_behind_a_request_that_is_not_answered_yet(large):
