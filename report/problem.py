@@ -24,6 +24,7 @@ class Code(StrEnum):
     NO_ROOM = "no_room"
     STOPPING = "stopping"
     LAKE_UNAVAILABLE = "lake_unavailable"
+    LAKE_TOO_NEW = "lake_too_new"
     INTERNAL = "internal"  # a bug
 
 
@@ -41,6 +42,9 @@ PROBLEMS = Problems(
         Code.NO_ROOM: Kind(HTTPStatus.SERVICE_UNAVAILABLE, "What is not compacted yet has no room"),
         Code.LAKE_UNAVAILABLE: Kind(
             HTTPStatus.SERVICE_UNAVAILABLE, "The stored events cannot be read now"
+        ),
+        Code.LAKE_TOO_NEW: Kind(
+            HTTPStatus.SERVICE_UNAVAILABLE, "The stored events are a newer Footfall's"
         ),
         Code.INTERNAL: Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "This should not have happened"),
     },

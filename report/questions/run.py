@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
+from compactor.lake.format import NewerLake
 from report.engine.pool import Cursor, Vanished
 from report.http.query_string import decode
 from report.http.resource import Resource
@@ -116,6 +117,8 @@ async def retried(attempt: Callable[[bool], Awaitable[Result]]) -> Result:
     for tried in range(TRIES_MAX):
         try:
             return await attempt(tried > 0)
+        except NewerLake as error:
+            raise Problem(Code.LAKE_TOO_NEW, f"{error}.") from error
         except (Vanished, FileNotFoundError) as error:
             trouble = error
         except OSError as error:
