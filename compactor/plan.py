@@ -16,7 +16,7 @@ LATE_MS_MAX = 24 * 3600 * 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class ClosedSegment:
     """A closed segment."""
 
     name: SegmentName
@@ -32,7 +32,7 @@ class Thresholds:
 
 
 def is_worth_a_pass(
-    waiting: Sequence[Waiting], rows_held: int, now_ms: int, thresholds: Thresholds
+    waiting: Sequence[ClosedSegment], rows_held: int, now_ms: int, thresholds: Thresholds
 ) -> bool:
     """Is it time? Few large parts are better than many small ones, but nothing should wait long.
 
@@ -49,7 +49,7 @@ def is_worth_a_pass(
     )
 
 
-def plan(waiting: Sequence[Waiting], thresholds: Thresholds) -> list[list[SegmentName]]:
+def plan(waiting: Sequence[ClosedSegment], thresholds: Thresholds) -> list[list[SegmentName]]:
     """Passes over whole segments, oldest first, each within pass_bytes_max."""
     passes: list[list[SegmentName]] = []
     room = 0
@@ -63,14 +63,14 @@ def plan(waiting: Sequence[Waiting], thresholds: Thresholds) -> list[list[Segmen
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class DatePart:
     """A part of a closed date."""
 
     part: Part
     rows: int
 
 
-def plan_merges(held: Sequence[Held], now_ms: int) -> list[list[Part]]:
+def plan_merges(held: Sequence[DatePart], now_ms: int) -> list[list[Part]]:
     """Which parts of a closed date become one, group by group; none when it is not worth it.
 
     A date is written anew when what came after its largest part is a quarter of that, or many
@@ -79,7 +79,7 @@ def plan_merges(held: Sequence[Held], now_ms: int) -> list[list[Part]]:
     small = sorted((h for h in held if h.rows < PART_ROWS_LARGE), key=lambda h: h.part)
     if not _is_worth_merging(small, now_ms):
         return []
-    groups: list[list[Held]] = [[]]
+    groups: list[list[DatePart]] = [[]]
     for one in small:
         if (
             sum(h.rows for h in groups[-1]) + one.rows > PART_ROWS_MAX
@@ -90,7 +90,7 @@ def plan_merges(held: Sequence[Held], now_ms: int) -> list[list[Part]]:
     return [[h.part for h in group] for group in groups if len(group) > 1]
 
 
-def _is_worth_merging(small: Sequence[Held], now_ms: int) -> bool:
+def _is_worth_merging(small: Sequence[DatePart], now_ms: int) -> bool:
     if len(small) < 2:
         return False
     *late, largest = sorted(small, key=lambda h: h.rows)

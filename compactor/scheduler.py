@@ -25,7 +25,7 @@ from compactor.lake.local import LocalStore
 from compactor.lake.lock import Busy
 from compactor.lake.scratch import Scratch
 from compactor.obstacles import Obstacles
-from compactor.plan import Held, Thresholds, Waiting, is_worth_a_pass, plan, plan_merges
+from compactor.plan import ClosedSegment, DatePart, Thresholds, is_worth_a_pass, plan, plan_merges
 from compactor.segments.orphans import close_orphans, closed_segments
 from compactor.segments.quarantine import Quarantine
 from compactor.segments.reader import connect
@@ -205,7 +205,7 @@ class Passes:
         if everything or self._is_time(waiting):
             self._compact(waiting)
 
-    def _is_time(self, waiting: Sequence[Waiting]) -> bool:
+    def _is_time(self, waiting: Sequence[ClosedSegment]) -> bool:
         dates = {segment.name.opened_on for segment in waiting}
         rows_held = sum(map(self._rows_held, dates))
         return is_worth_a_pass(waiting, rows_held, int(self._clock() * 1000), self._thresholds)
@@ -216,7 +216,7 @@ class Passes:
         except UnreadablePart:  # said when a pass meets it
             return 0
 
-    def _compact(self, waiting: Sequence[Waiting]) -> None:
+    def _compact(self, waiting: Sequence[ClosedSegment]) -> None:
         while waiting:
             self._check()
             segments = self._next_pass(waiting)
@@ -232,7 +232,7 @@ class Passes:
             waiting = [segment for segment in waiting if segment.name not in done]
         release()
 
-    def _next_pass(self, waiting: Sequence[Waiting]) -> list[SegmentName]:
+    def _next_pass(self, waiting: Sequence[ClosedSegment]) -> list[SegmentName]:
         """As much as fits even if nothing got smaller; one segment in any case, for it will."""
         free = self.lake.store.free_bytes()
         room = min(free, self._settings.pass_bytes_max)
@@ -242,7 +242,7 @@ class Passes:
             room = 1
         return plan(waiting, replace(self._thresholds, pass_bytes_max=room))[0]
 
-    def _log_backlog(self, waiting: Sequence[Waiting]) -> None:
+    def _log_backlog(self, waiting: Sequence[ClosedSegment]) -> None:
         oldest_s = self._clock() - min(segment.closed_ms for segment in waiting) / 1000
         logger.info(
             "behind by %d segments, %d bytes, the oldest closed %.0f s ago",
@@ -306,7 +306,7 @@ class Passes:
     def _consolidate(self, day: date) -> bool:
         if len(self.lake.files(day)) < 2 or not self.can_exchange():
             return False
-        held = [Held(part, self.lake.footer(part).rows) for part in self.lake.parts(day)]
+        held = [DatePart(part, self.lake.footer(part).rows) for part in self.lake.parts(day)]
         groups = plan_merges(held, int(self._clock() * 1000))
         if groups:
             try:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from compactor.lake.disk import Disk
-from compactor.plan import Waiting
+from compactor.plan import ClosedSegment
 from compactor.segments.quarantine import Quarantine
 from ingest.segment import CLOSED, OPEN, SegmentName, list_segments, try_lock
 
@@ -61,13 +61,13 @@ def _end_of_last_line(fd: int, size: int) -> int:
     return 0
 
 
-def closed_segments(spool: Path) -> list[Waiting]:
+def closed_segments(spool: Path) -> list[ClosedSegment]:
     """What waits for compaction, oldest first."""
     waiting = []
     for name in list_segments(spool):
         if name.state == CLOSED:
             status = (spool / str(name)).stat()
-            waiting.append(Waiting(name, status.st_size, int(status.st_mtime * 1000)))
+            waiting.append(ClosedSegment(name, status.st_size, int(status.st_mtime * 1000)))
     return waiting
 
 
