@@ -57,9 +57,7 @@ def test_a_pass_is_worth_it(waiting, rows_held, worth):
     ("waiting", "passes"),
     [
         pytest.param([], [], id="nothing"),
-        pytest.param(
-            [segment(2), segment(1)], [[1, 2]], id="oldest first, as listed or not"
-        ),
+        pytest.param([segment(2), segment(1)], [[1, 2]], id="oldest first, as listed or not"),
         pytest.param(
             [segment(n) for n in (1, 2, 3)], [[1, 2], [3]], id="a pass stays within its bytes"
         ),

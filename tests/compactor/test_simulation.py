@@ -14,8 +14,8 @@ STATES_MIN = 15_000
 EVERY = 10  # of the moments of a life, this suite goes on from one in so many
 
 MUTANTS = [
-    without("publish.publish +6 sync_file"),
-    without("publish.publish +8 sync_folder"),
+    without("lake.local.LocalStore.publish: self.disk.sync_file(staged)"),
+    without("lake.local.LocalStore.publish: self.disk.sync_folder(target.parent)"),
     *DECISIONS[:1],
 ]
 

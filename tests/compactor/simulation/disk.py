@@ -1,5 +1,6 @@
 """A Disk whose every change is real, is told to the model, and may be where the process ends."""
 
+import linecache
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -85,13 +86,13 @@ class SimulatedDisk(Disk):
 
 
 def _step() -> str:
-    """Which call this is: `publish.sweep +4 sync_folder`, four lines into that function."""
+    """Which step this is, as the code says it: `lake.files.remove: disk.unlink(path)`."""
     call: FrameType = sys._getframe(1)
     caller = call.f_back
     assert caller
     function = f"{caller.f_globals['__name__']}.{caller.f_code.co_qualname}"
-    line = caller.f_lineno - caller.f_code.co_firstlineno
-    return f"{function.removeprefix('compactor.')} +{line} {call.f_code.co_name}"
+    line = linecache.getline(caller.f_code.co_filename, caller.f_lineno)
+    return f"{function.removeprefix('compactor.')}: {line.partition('  #')[0].strip()}"
 
 
 def make(state: State, root: Path) -> None:

@@ -153,8 +153,11 @@ class Life:
         (self.root / "spool").mkdir()
         self.disk.files.make_folder("spool")
         self.disk.note("ingest: make folder")
-        self.disk.files.sync("")
+        self.sync_data_folder()
         self.disk.note("ingest: sync data folder")
+
+    def sync_data_folder(self) -> None:
+        self.disk.files.sync("")
 
     def segment(self, lines: list[bytes]) -> Path:
         name = f"{int(self.expects.now * 1000):013d}-eeeeeeee-{self._markers:06d}.open"

@@ -17,6 +17,7 @@ import msgspec
 from compactor.jobs.consolidate import merge_footers
 from compactor.jobs.duplicates import find_duplicates
 from compactor.jobs.erase import _footer as erase_footer
+from compactor.lake.runs import fold
 from tests.compactor.simulation.disk import SimulatedDisk
 from tests.compactor.simulation.explore import Explorer, Failure, Found
 
@@ -62,20 +63,20 @@ def swapped(first: str, second: str) -> Mutant:
             if late:
                 super().step(*late)
 
-    return Mutant(f"{second.partition(' ')[2]} before {first}", Hasty)
+    return Mutant(f"{first}, after {second.partition(': ')[2]}", Hasty)
 
 
 def all_mutants(steps: list[str]) -> list[Mutant]:
     """`steps`: those of a life, in their order."""
-    own = [step for step in steps if step[0] != "i" and "+" in step]
-    syncs = [
-        without(step)
-        for step in dict.fromkeys(own)
-        if step.endswith(("_file", "_folder")) and "sync" in step
-    ]
+    own = [step for step in steps if "(" in step]  # others are ingest's, and notes
+    syncs = [without(step) for step in dict.fromkeys(own) if ".sync_" in step]
     pairs = dict.fromkeys(pairwise(own))
-    swaps = [swapped(a, b) for a, b in pairs if a != b and a.split()[0] == b.split()[0]]
+    swaps = [swapped(a, b) for a, b in pairs if a != b and function(a) == function(b)]
     return [*syncs, *swaps, *DECISIONS]
+
+
+def function(step: str) -> str:
+    return step.partition(":")[0]
 
 
 def kill(mutant: Mutant, folder: Path, database: duckdb.DuckDBPyConnection) -> Failure | None:
@@ -133,29 +134,32 @@ DECISIONS = [
         target="compactor.jobs.expire._waits",
         replacement=lambda *_: False,
     ),
-    Mutant("nothing is swept", target="compactor.lake.publish.sweep", replacement=lambda *_: 0),
+    Mutant(
+        "nothing is swept",
+        target="compactor.lake.local.LocalStore.sweep",
+        replacement=lambda _: None,
+    ),
     Mutant(
         "what is set aside is not kept",
         target="compactor.jobs.compact.Compactor._keep_set_aside",
-        replacement=lambda *_: None,
+        replacement=lambda *_: 0,
     ),
     Mutant(
         "a torn tail is not cut off",
         target="compactor.segments.orphans._end_of_last_line",
         replacement=lambda _, size: size,
     ),
+    Mutant(
+        "a run stands for segments that another part has",
+        target="compactor.jobs.consolidate.fold",
+        replacement=lambda segments, present, elsewhere: fold(segments, present, ()),
+    ),
+    Mutant(
+        "ingest does not sync the folder that it makes the spool in",
+        target="tests.compactor.simulation.life.Life.sync_data_folder",
+        replacement=lambda _: None,
+    ),
 ]
 
 # Not noticed, and rightly so
-BACK = "a date that a power cut brought back into the lake moves out again"
-EQUIVALENT = {
-    "+2 make_folder before publish.make_folder +3 sync_folder": "two folders, both in time",
-    "+9 unlink before publish.publish +8 sync_folder": "the segment is still there",
-    "+15 sync_file before spool._close_orphan +11 truncate": "a torn tail is set aside as a line",
-    "+16 sync_folder before publish.exchange +15 sync_file": "both before the exchange",
-    "+14 write_file before publish.exchange +12 link": "in a folder that nobody reads yet",
-    "+6 sync_folder before publish.sweep +5 sync_folder": "both before the first unlink",
-    "without expire.expire +16 sync_folder": BACK,
-    "+16 sync_folder before expire.expire +15 remove_folder": BACK,
-    "+6 sync_folder before expire.expire +16 sync_folder": BACK,
-}
+EQUIVALENT: dict[str, str] = {}
