@@ -15,7 +15,7 @@ from compactor.jobs.erase import Subject
 from compactor.lake.disk import CannotExchange
 from compactor.lake.format import NewerLake
 from compactor.lake.lock import Busy
-from compactor.scheduler import Passes, Stopped
+from compactor.scheduler import Scheduler, Stopped
 from compactor.settings import Settings
 from ingest.http.environment import parser_of
 
@@ -48,10 +48,10 @@ def run(arguments: argparse.Namespace, settings: Settings, stop: threading.Event
             return erase(settings, subject, arguments.dry_run, arguments.wait_s, stop)
         case "expire":
             return expire(settings, arguments.dry_run, arguments.undo, arguments.force, stop)
-    passes = Passes(settings, stop)
+    scheduler = Scheduler(settings, stop)
     if arguments.once:
-        return 0 if passes.run_once() else 1
-    passes.run()
+        return 0 if scheduler.run_once() else 1
+    scheduler.run()
     return 0
 
 

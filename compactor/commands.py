@@ -8,13 +8,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from compactor.jobs.erase import Subject, erase_date, erase_from_quarantine, rows_of
-from compactor.jobs.expire import doubt
 from compactor.jobs.verify import Verification
 from compactor.lake.disk import CannotExchange
 from compactor.lake.format import UnreadablePart
 from compactor.lake.listing import Lake
 from compactor.lake.store import open_store
-from compactor.scheduler import Passes
+from compactor.scheduler import Scheduler
 from compactor.segments.quarantine import Quarantine, lines_in
 from compactor.settings import Settings
 from ingest.segment import OPEN, SegmentName, list_segments, spool_folder
@@ -42,16 +41,17 @@ def expire(
     """Status 1 if a date has to stay that should move."""
     if not settings.retention_days and not undo:
         raise SystemExit("compactor: COMPACTOR_RETENTION_DAYS is not set: every date stays")
-    passes = Passes(settings, stop)
-    days = passes.to_restore() if undo else passes.due()
-    doubted = None if undo or force else doubt(passes.lake, days, passes.today())
+    scheduler = Scheduler(settings, stop)
+    upkeep = scheduler.upkeep
+    days = upkeep.to_restore() if undo else upkeep.due()
+    doubted = None if undo or force else upkeep.doubt(days)
     if doubted and not dry_run:
         raise SystemExit(f"compactor: nothing was moved: {doubted}. If that is right: --force")
     moved = 0
     for day in days:
         if dry_run:
             print(f"would move {day}")
-        elif files := passes.restore(day) if undo else passes.expire(day):
+        elif files := scheduler.restore(day) if undo else scheduler.expire(day):
             print(f"moved {day}: {files} files")
             moved += 1
         else:
@@ -66,29 +66,31 @@ def erase(
     """Everything that was accepted before this call."""
     if dry_run:
         return _count(settings, subject)
-    passes = Passes(settings, stop)
-    if not passes.can_exchange():
+    scheduler = Scheduler(settings, stop)
+    if not scheduler.upkeep.can_exchange():
         raise CannotExchange(settings.data_dir)
-    _wait_for_ingest(passes.spool, wait_s, stop)
-    passes.compact_all()
-    with passes.lock():
+    _wait_for_ingest(scheduler.spool, wait_s, stop)
+    scheduler.compact_all()
+    with scheduler.lock():
         rows = 0
-        for day in passes.lake.dates():
+        for day in scheduler.lake.dates():
             try:
-                counts = erase_date(passes.lake, day, subject, passes.next_name)
+                counts = erase_date(scheduler.lake, day, subject, scheduler.next_name)
             except UnreadablePart as error:
-                passes.obstacles.meet(error)
+                scheduler.obstacles.meet(error)
                 continue
             if counts:
                 rows += sum(counts.values())
                 print(f"{day}: {sum(counts.values())} rows of {len(counts)} parts")
-        lines = erase_from_quarantine(passes.quarantine, subject)
+        lines = erase_from_quarantine(scheduler.quarantine, subject)
     print(f"erased {rows} rows, and {lines} lines in quarantine")
-    if passes.obstacles:
-        waiting = len(passes.obstacles.kept_back)
-        print(f"NOT erased: what {len(passes.obstacles)} parts hold that cannot be read,", end=" ")
+    if scheduler.obstacles:
+        waiting = len(scheduler.obstacles.kept_back)
+        print(
+            f"NOT erased: what {len(scheduler.obstacles)} parts hold that cannot be read,", end=" "
+        )
         print(f"and {waiting} segments that wait for them. Mend them, and erase again.")
-    return 1 if passes.obstacles else 0
+    return 1 if scheduler.obstacles else 0
 
 
 def _count(settings: Settings, subject: Subject) -> int:

@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from compactor.lake.disk import Disk
 from compactor.lake.format import Part
 from compactor.lake.lock import Wait
 
@@ -106,9 +107,15 @@ class Store(Protocol):
 
 
 def open_store(
-    data_dir: str | Path, readers_s_max: float = READERS_S_MAX, wait: Wait = time.sleep
+    data_dir: str | Path,
+    disk: Disk | None = None,
+    readers_s_max: float = READERS_S_MAX,
+    wait: Wait = time.sleep,
 ) -> Store:
-    """The store of a data folder's lake: the choice among the kinds that there are."""
+    """The store of a data folder's lake: the choice among the kinds that there are.
+
+    `readers_s_max`: so long a change of names waits for readers, by `wait`.
+    """
     from compactor.lake.local import LocalStore
 
-    return LocalStore(data_dir, readers_s_max=readers_s_max, wait=wait)
+    return LocalStore(data_dir, disk, readers_s_max, wait)

@@ -44,14 +44,14 @@ SETTINGS = (
 def footfall(segments: list[Path], folder: Path) -> int:
     """Returns the bytes of the lake."""
     import compactor.allocator  # noqa: F401  as `python -m compactor` does, before pyarrow
-    from compactor.scheduler import Passes
+    from compactor.scheduler import Scheduler
     from compactor.settings import Settings
 
     spool = folder / "spool"
     spool.mkdir()
     for segment in segments:
         os.link(segment, spool / segment.name)
-    passes = Passes(Settings(data_dir=str(folder)), threading.Event())
+    passes = Scheduler(Settings(data_dir=str(folder)), threading.Event())
     with clock():
         passes.compact_all()
     return sum(path.stat().st_size for path in folder.rglob("*.parquet"))

@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from compactor.lake.disk import Disk
-from compactor.scheduler import Passes
+from compactor.scheduler import Scheduler
 from compactor.settings import Settings
 
 
@@ -52,7 +52,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         spool = Path(folder) / "spool"
         spool.mkdir()
-        passes = Passes(Settings(data_dir=folder), threading.Event(), disk)
+        passes = Scheduler(Settings(data_dir=folder), threading.Event(), disk)
         days = [date(2026, 1, 1) + timedelta(days=n) for n in range(arguments.dates)]
         for part in range(arguments.parts):
             start = [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in days]

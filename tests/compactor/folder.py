@@ -13,7 +13,7 @@ from compactor.lake.disk import Disk
 from compactor.lake.format import PartNames
 from compactor.lake.listing import Lake
 from compactor.lake.local import LocalStore
-from compactor.scheduler import Passes
+from compactor.scheduler import Scheduler
 from compactor.segments.quarantine import Quarantine, records_in
 from compactor.settings import Settings
 
@@ -39,8 +39,8 @@ class Folder:
         path.write_bytes(b"".join(lines))
         return path
 
-    def passes(self, disk: Disk | None = None) -> Passes:
-        return Passes(self.settings, self.stop, disk, self.clock, PartNames(self.clock))
+    def passes(self, disk: Disk | None = None) -> Scheduler:
+        return Scheduler(self.settings, self.stop, disk, self.clock, PartNames(self.clock))
 
     def turn(self, disk: Disk | None = None) -> None:
         self.passes(disk).turn(everything=True)

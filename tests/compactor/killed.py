@@ -9,10 +9,10 @@ import sys
 import threading
 
 from compactor.lake.disk import Disk
-from compactor.scheduler import Passes
+from compactor.scheduler import Scheduler
 from compactor.settings import Settings
 from tests.dying import dying
 
 if __name__ == "__main__":
     data_dir, n = sys.argv[1:]
-    Passes(Settings(data_dir=data_dir), threading.Event(), dying(Disk, int(n))).run_once()
+    Scheduler(Settings(data_dir=data_dir), threading.Event(), dying(Disk, int(n))).run_once()

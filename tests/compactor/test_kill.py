@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from compactor.scheduler import Passes
+from compactor.scheduler import Scheduler
 from compactor.segments.quarantine import Quarantine, records_in
 from compactor.settings import Settings
 from ingest.receipt import Receipt, to_line
@@ -53,7 +53,7 @@ def test_a_kill_at_any_step_leaves_every_event_in_the_lake_once(tmp_path):
             capture_output=True,
             text=True,
         )
-        Passes(Settings(data_dir=str(data_dir)), threading.Event()).run_once()
+        Scheduler(Settings(data_dir=str(data_dir)), threading.Event()).run_once()
         assert sorted(users_in_lake(data_dir)) == ["a0", "a1", "a2", "b0", "b1", "c"], kills
         assert list((data_dir / "spool").iterdir()) == []
         assert list((data_dir / "lake" / "staging").iterdir()) == []

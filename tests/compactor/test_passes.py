@@ -1,4 +1,4 @@
-"""Passes: what they store, what they set aside, how they share a lake and give way."""
+"""Scheduler: what they store, what they set aside, how they share a lake and give way."""
 
 import errno
 import fcntl

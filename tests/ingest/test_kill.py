@@ -7,7 +7,7 @@ import threading
 
 import duckdb
 
-from compactor.scheduler import Passes
+from compactor.scheduler import Scheduler
 from compactor.settings import Settings
 from tests.ingest.killed import EVENTS
 from tests.processes import PROJECT
@@ -39,7 +39,7 @@ def test_a_kill_at_any_step_keeps_what_was_acknowledged(tmp_path):
 
 
 def compacted_users(data_dir):
-    Passes(Settings(data_dir=str(data_dir)), threading.Event()).run_once()
+    Scheduler(Settings(data_dir=str(data_dir)), threading.Event()).run_once()
     if not list((data_dir / "lake").rglob("*.parquet")):
         return []
     rows = duckdb.sql(f"SELECT user_id FROM '{data_dir}/lake/events/**/*.parquet'").fetchall()

@@ -14,7 +14,7 @@ import duckdb
 from compactor.jobs.erase import Subject, erase_date, erase_from_quarantine
 from compactor.lake.disk import Disk
 from compactor.lake.format import PartNames
-from compactor.scheduler import Passes
+from compactor.scheduler import Scheduler
 from compactor.settings import Settings
 from tests.compactor.simulation.disk import SimulatedDisk
 from tests.compactor.simulation.model import State
@@ -117,12 +117,12 @@ class Life:
 
     # What processes do
 
-    def passes(self, disk: Disk | None = None, process: str | None = None) -> Passes:
+    def passes(self, disk: Disk | None = None, process: str | None = None) -> Scheduler:
         if process is None:
             self._processes += 1
             process = f"{self._processes:08x}"
         clock = lambda: self.expects.now  # noqa: E731
-        return Passes(
+        return Scheduler(
             Settings(data_dir=str(self.root), retention_days=RETENTION_DAYS),
             threading.Event(),
             disk or self.disk,
@@ -143,7 +143,7 @@ class Life:
     def expire(self) -> None:
         """As `python -m compactor expire` does it: nothing is compacted before."""
         passes = self.passes(process="dddddddd")
-        for day in passes.due():
+        for day in passes.upkeep.due():
             passes.expire(day)
 
     # What ingest does
@@ -232,7 +232,7 @@ def marker_of(line: bytes) -> str:
     return line[start : line.index(b".", start) + 1].decode()
 
 
-def erase(passes: Passes) -> None:
+def erase(passes: Scheduler) -> None:
     """As `python -m compactor erase` does it."""
     passes.compact_all()
     subject = Subject("shop", ERASED_USER)
