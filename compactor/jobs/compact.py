@@ -1,6 +1,7 @@
 """One pass: segments become one part per date, and are released once every part has its name."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +35,20 @@ class Outcome:
     bytes_read: int = 0
     bytes_written: int = 0
     kept_back: list[tuple[UnreadablePart, list[SegmentName]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The segments of a pass; elsewhere a segment is named by its position among them."""
+
+    segments: Sequence[SegmentName]
+    lines: Sequence[SegmentLines]
+    positions: dict[str, int]  # by id
+
+    @classmethod
+    def of(cls, spool: Path, segments: Sequence[SegmentName]) -> "Inputs":
+        lines = [SegmentLines(spool / str(name)) for name in segments]
+        return cls(segments, lines, {name.id: n for n, name in enumerate(segments)})
 
 
 class Compactor:
@@ -72,37 +87,30 @@ class Compactor:
         paths = [self._spool / str(name) for name in segments]
         outcome = Outcome(len(segments), bytes_read=sum(path.stat().st_size for path in paths))
         rows = read_segments(self._database, paths)
-        lines = [SegmentLines(path) for path in paths]
+        inputs = Inputs.of(self._spool, segments)
         for day in split_by_date(rows, segments):
             self._check()
             theirs = day.segments()
             try:
-                self._publish_day(day, segments, lines, outcome)
+                self._publish_day(day, inputs, outcome)
             except UnreadablePart as error:
                 outcome.kept_back.append((error, [segments[n] for n in sorted(theirs)]))
         kept_back = {name for _, names in outcome.kept_back for name in names}
         release(self._spool, [name for name in segments if name not in kept_back], self._disk)
         return outcome
 
-    def _publish_day(
-        self,
-        day: Day,
-        segments: Sequence[SegmentName],
-        lines: Sequence[SegmentLines],
-        outcome: Outcome,
-    ) -> None:
+    def _publish_day(self, day: Day, inputs: Inputs, outcome: Outcome) -> None:
         stored = self._lake.parts(day.date)
-        ids = {name.id for name in segments}
-        named = {id for part in stored for id in self._lake.footer(part).named(ids)}
-        covered = {n for n, name in enumerate(segments) if name.id in named}
-        day.leave_out(covered)
+        ids = inputs.positions.keys()
+        covered = {id for part in stored for id in self._lake.footer(part).named(ids)}
+        day.leave_out({inputs.positions[id] for id in covered})
         if day.is_empty():
             self._lake.store.confirm(day.date)
             return
         paths = [str(self._lake.store.source(part)) for part in stored]
         day.set_duplicates(self._duplicates(day, paths))
-        new = {n: name for n, name in enumerate(segments) if n not in covered}
-        footer = day.footer(segments, not_kept=self._keep_set_aside(day, new, lines))
+        not_kept = self._keep_set_aside(day, inputs, ids - covered)
+        footer = day.footer(inputs.segments, not_kept)
         part = Part(day.date, self._next_name())
         self._lake.store.publish(
             part,
@@ -119,10 +127,11 @@ class Compactor:
         outcome.parts.append(part)
         outcome.bytes_written += self._lake.store.size(part)
 
-    def _keep_set_aside(
-        self, day: Day, segments: Mapping[int, SegmentName], lines: Sequence[SegmentLines]
-    ) -> int:
-        """Before the part that counts them. Returns how many there was no room for."""
+    def _keep_set_aside(self, day: Day, inputs: Inputs, new: AbstractSet[str]) -> int:
+        """Before the part that counts them. Returns how many there was no room for.
+
+        `new`: ids of the segments whose lines of this date no part has.
+        """
         duplicates = day.duplicate_lines()
         not_kept = 0
         if duplicates and not self._quarantine.has_room():
@@ -130,13 +139,15 @@ class Compactor:
             duplicates = {}
 
         def of(n: int) -> list[SetAside]:
-            repeated = lines[n].take(sorted(duplicates.get(n, ())))
+            repeated = inputs.lines[n].take(sorted(duplicates.get(n, ())))
             return [
                 *day.damaged.get(n, ()),
                 *(SetAside(number, DUPLICATE, text) for number, text in repeated),
             ]
 
-        self._quarantine.keep(day.date, ((name, of(n)) for n, name in segments.items()))
+        positions = sorted(duplicates.keys() | day.damaged.keys())
+        kept = ((inputs.segments[n], of(n)) for n in positions)
+        self._quarantine.keep(day.date, kept, new)
         return not_kept
 
     def _duplicates(self, day: Day, parts: list[str]) -> pa.Array:

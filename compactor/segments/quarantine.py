@@ -13,6 +13,7 @@ Earlier releases did not compress: their files end in .jsonl, and are read alike
 
 import base64
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,6 +30,7 @@ from ingest.segment import SegmentName
 BYTES_MAX = 1024**3
 ZSTD = ".zst"
 BLOCK_BYTES = 512  # of stat(2)
+ID_CHARACTERS = 29
 
 
 class Quarantine:
@@ -54,29 +56,27 @@ class Quarantine:
         """What others moved out, or erased, makes room."""
         self._bytes = None
 
-    def keep(self, day: date, lines_of: Iterable[tuple[SegmentName, Sequence[SetAside]]]) -> None:
-        """These lines of these segments, and no others: a pass that is repeated may differ."""
+    def keep(
+        self,
+        day: date,
+        lines_of: Iterable[tuple[SegmentName, Sequence[SetAside]]],
+        segments: AbstractSet[str],
+    ) -> None:
+        """These lines, and no others of these segments: a pass that is repeated may differ."""
         folder = self.date_folder(day)
-        present = set(names_in(folder))
-        made = False
-        for segment, lines in lines_of:
-            path = folder / f"{segment.id}.jsonl{ZSTD}"
-            older = present & {path.name, path.stem}
-            if lines and not made:
-                made = True
+        stale = {name for name in names_in(folder) if name[:ID_CHARACTERS] in segments}
+        for n, (segment, lines) in enumerate(lines_of):
+            if n == 0:
                 make_folder(self.folder, self._disk)
                 make_folder(folder, self._disk)
-            if lines:
-                self._write(path, [_encode(_record(segment, line)) for line in lines])
-                older.discard(path.name)
-                if self._bytes is not None:
-                    self._bytes += _bytes_on_disk(path)
-            self._remove(older, folder)
-
-    def _remove(self, names: set[str], folder: Path) -> None:
-        for name in names:
+            path = folder / f"{segment.id}.jsonl{ZSTD}"
+            self._write(path, [_encode(_record(segment, line)) for line in lines])
+            stale.discard(path.name)
+            if self._bytes is not None:
+                self._bytes += _bytes_on_disk(path)
+        for name in sorted(stale):
             self._disk.unlink(folder / name)
-        if names:
+        if stale:
             self._disk.sync_folder(folder)
 
     def date_folder(self, day: date) -> Path:
@@ -141,7 +141,9 @@ class Quarantine:
         """How many lines are kept at a date of a segment, or of a run of them."""
         run = Run.of(key)
         paths = [self.date_folder(day) / name for name in names_in(self.date_folder(day))]
-        return sum(len(records_in(path)) for path in paths if Run.of(path.name[:29]) in run)
+        return sum(
+            len(records_in(path)) for path in paths if Run.of(path.name[:ID_CHARACTERS]) in run
+        )
 
     def erase(self, path: Path, mentions: Callable[[bytes], bool]) -> int:
         """Drop the bytes of the lines that `mentions` is true for, not their being counted."""

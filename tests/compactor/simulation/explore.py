@@ -30,6 +30,7 @@ class Moment:
     step: str
     files: FileSystem
     expects: Expectation
+    differs: bool  # from what an unchanged disk would have come to
 
 
 class Found(Exception):
@@ -105,8 +106,8 @@ class Explorer:
 
         def after(step: str) -> None:
             life.expects = seen(life.expects, disk.files)
-            moments.append(Moment(step, disk.files.copy(), life.expects))
-            if look:
+            moments.append(Moment(step, disk.files.copy(), life.expects, disk.differs))
+            if look and disk.differs:
                 self._look((step,), disk.files, life.expects, lost_max)
 
         self._start(START)
@@ -127,11 +128,12 @@ class Explorer:
         def after(step: str) -> None:
             steps.append(step)
             life.expects = seen(life.expects, disk.files)
-            if look:
+            if look and disk.differs:
                 self._look((moment.step, step), disk.files, life.expects, lost_max)
 
         self._start(moment.files.now.state())
         disk = self._disk(self._root, moment.files.copy(), after)
+        disk.differs = disk.differs or moment.differs
         life = Life(self._root, disk, self._database)
         life.expects = moment.expects
         if more:

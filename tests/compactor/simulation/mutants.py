@@ -40,15 +40,20 @@ class Mutant:
 
 def without(step: str) -> Mutant:
     class Forgetful(SimulatedDisk):
+        differs = False
+
         def step(self, name, really, model):
             if name != step:
                 super().step(name, really, model)
+            else:
+                self.differs = True
 
     return Mutant(f"without {step}", Forgetful)
 
 
 def swapped(first: str, second: str) -> Mutant:
     class Hasty(SimulatedDisk):
+        differs = False
         late: tuple | None = None
 
         def step(self, name, really, model):
@@ -59,6 +64,7 @@ def swapped(first: str, second: str) -> Mutant:
             if late and name != second:
                 super().step(*late)
                 late = None
+            self.differs = self.differs or late is not None
             super().step(name, really, model)
             if late:
                 super().step(*late)
