@@ -17,7 +17,6 @@ import msgspec
 from compactor.jobs.consolidate import merge_footers
 from compactor.jobs.duplicates import find_duplicates
 from compactor.jobs.erase import _footer as erase_footer
-from compactor.lake.runs import fold
 from tests.compactor.simulation.disk import SimulatedDisk
 from tests.compactor.simulation.explore import Explorer, Failure, Found
 
@@ -156,11 +155,6 @@ DECISIONS = [
         replacement=lambda _, size: size,
     ),
     Mutant(
-        "a run stands for segments that another part has",
-        target="compactor.jobs.consolidate.fold",
-        replacement=lambda segments, present, elsewhere: fold(segments, present, ()),
-    ),
-    Mutant(
         "ingest does not sync the folder that it makes the spool in",
         target="tests.compactor.simulation.life.Life.sync_data_folder",
         replacement=lambda _: None,
@@ -168,4 +162,33 @@ DECISIONS = [
 ]
 
 # Not noticed, and rightly so
-EQUIVALENT: dict[str, str] = {}
+BACK = "a date that a power cut brought back into the lake moves out again"
+STORE = "lake.local.LocalStore"
+EQUIVALENT = {
+    "lake.files.make_folder: disk.sync_folder(folder.parent), after disk.make_folder(folder)": (
+        "two folders, both in time"
+    ),
+    f"{STORE}.publish: self.disk.sync_folder(target.parent), after self.disk.unlink(staged)": (
+        "the segment is still there"
+    ),
+    "segments.orphans._close_orphan: disk.truncate(path, whole), after disk.sync_file(path)": (
+        "a torn tail is set aside as a line"
+    ),
+    f"{STORE}.replace: self.disk.sync_file(folder / part.name), "
+    "after self.disk.sync_folder(folder)": "both before the exchange",
+    f"{STORE}.replace: self.disk.link(path, folder / path.name), "
+    "after self.disk.write_file(folder / part.name, fill)": "in a folder that nobody reads yet",
+    f"{STORE}.sweep: self.disk.sync_folder(self.events), "
+    "after self.disk.sync_folder(self.staging)": "both before the first unlink",
+    "lake.files.replace_file: disk.sync_folder(target.parent), after disk.sync_folder(staging)": (
+        "both before the part that counts the lines"
+    ),
+    "lake.files.replace_file: disk.sync_folder(staging), after disk.write_file(staged, fill)": (
+        "of two files, both before the part that counts their lines"
+    ),
+    "without upkeep.Upkeep._consolidate: self._disk.sync_folder(self._spool)": (
+        "a segment that comes back is known by its run, too"
+    ),
+    f"without {STORE}.retire: self.disk.sync_folder(self.events)": BACK,
+    "without segments.quarantine.Quarantine.retire: self._disk.sync_folder(self.folder)": BACK,
+}
