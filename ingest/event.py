@@ -54,8 +54,16 @@ Name = Annotated[str, Meta(min_length=1, max_length=32), Kept(Role.CODE, since=2
 Click = Literal["gclid", "gbraid", "wbraid", "msclkid", "fbclid", "ttclid", "twclid", "li_fat_id"]
 Device = Literal["desktop", "mobile", "tablet", "tv", "console", "other"]
 Bot = Literal["search", "ai", "social", "seo", "monitor", "tool", "headless", "feed", "other"]
-Country = Annotated[str, Meta(pattern="^[A-Z]{2}$", max_length=2), Kept(Role.CODE, since=2)]
-Language = Annotated[str, Meta(pattern="^[a-z]{2,3}$", max_length=3), Kept(Role.CODE, since=2)]
+Country = Annotated[
+    str,
+    Meta(pattern="^[A-Z]{2}$", max_length=2, description="two capital letters, as DE"),
+    Kept(Role.CODE, since=2),
+]
+Language = Annotated[
+    str,
+    Meta(pattern="^[a-z]{2,3}$", max_length=3, description="two or three letters, as de"),
+    Kept(Role.CODE, since=2),
+]
 
 
 class Event(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -118,6 +126,7 @@ class Column:
     longest: int = 0
     among: frozenset[str] = frozenset()  # if not empty: the texts that there can be
     pattern: str | None = None  # of a text
+    words: str = ""  # what the pattern means, for people
     least: float | None = None  # of a number
     most: float | None = None
 
@@ -144,12 +153,12 @@ def _columns() -> Iterator[Column]:
             max(lengths),
             frozenset(among),
             meta.pattern,
+            meta.description or "",
             meta.ge,
             meta.le,
         )
 
 
 COLUMNS = tuple(sorted(_columns(), key=lambda column: column.since))  # new ones come last
-
 
 decode_line = msgspec.json.Decoder(StoredEvent).decode

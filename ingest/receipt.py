@@ -51,7 +51,6 @@ _decode = msgspec.json.Decoder(ReceivedEvent).decode
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TEXT_FIELDS = tuple(c.name for c in COLUMNS if c.is_text and not (c.among or c.pattern))
 _CLOSED = {f"`$.{column.name}`": column for column in COLUMNS if column.among or column.pattern}
-_EXAMPLE = {"country": "two capital letters, as DE", "language": "two or three letters, as de"}
 
 
 def to_line(body: bytes, receipt: Receipt, identify: Identify | None = None) -> bytes:
@@ -117,7 +116,7 @@ def _explain(error: msgspec.ValidationError) -> str:
     column = _CLOSED.get(text.rpartition(" - at ")[2])
     if column is None:
         return f"{_brief(text)}."
-    expected = ", ".join(sorted(column.among)) or _EXAMPLE[column.name]
+    expected = ", ".join(sorted(column.among)) or column.words
     return f"{_brief(text)}: expected {expected}."
 
 
