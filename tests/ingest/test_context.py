@@ -273,9 +273,10 @@ def test_without_visitor_nothing_is_looked_at_but_a_time_zone_that_is_sent(inges
 # Nobody is kept
 
 AT_DEBUG = """
-import ingest.__main__ as ingest
-ingest.LOGGING["root"]["level"] = "DEBUG"
-ingest.main()
+from ingest.__main__ import main
+from ingest.http import serve
+serve.LOGGING["root"]["level"] = "DEBUG"
+main()
 """
 SECRETS = {
     "peer": "127.0.0.77",
