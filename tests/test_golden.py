@@ -110,10 +110,8 @@ def test_an_old_folder_gives_its_figures_and_is_compacted_verified_and_erased(ve
     assert "0 findings" in compactor("verify", data_dir=data_dir)
     view = data_dir / "lake.duckdb"
     for command in DUCKDBS:  # every column, though no part may have them all
-        said = duckdb_cli(
-            "select count(*), count(country) from events", database=view, command=command
-        )
-        assert said == f"{count(data_dir)},0"
+        sql = "select count(*) from events where country = 'DE' or country is null"
+        assert duckdb_cli(sql, database=view, command=command) == str(count(data_dir))
 
 
 @pytest.fixture(scope="module")
