@@ -21,8 +21,8 @@ HOUR_MS = 3_600_000
 HEAD = """<!doctype html><style>body {margin: 0}</style><script>
     let ahead = 0, hidden = false, arriving = false;
     window.losses = 0;
-    const now = Date.now, later = setTimeout, call = fetch;
-    Date.now = () => now() + ahead;
+    const loaded = Date.now(), later = setTimeout, call = fetch;
+    Date.now = () => loaded + ahead;  // and not a moment more, however slow the machine is
     window.advance = (ms) => { ahead += ms };
     window.setTimeout = (f, ms, ...rest) => later(f, Math.min(ms, 20), ...rest);
     Object.defineProperty(document, "hidden", {get: () => hidden});
@@ -214,7 +214,7 @@ def test_what_the_network_lost_is_told_again_with_the_same_event_id(visit, copie
 def test_campaign_click_and_zone_of_the_page_where_a_visit_enters(visit):
     query = "utm_source=news&utm_medium=e%0Amail&utm_campaign=x&gclid=a-person&secret=1&ref=no"
     visit.goto(f"{visit.origin}/?{query}")
-    visit.evaluate("history.pushState({}, '', '/a?utm_source=again')")
+    visit.evaluate("advance(1000); history.pushState({}, '', '/a?utm_source=again')")
     entry, engaged, second = sorted(
         visit.received(3), key=lambda each: (each["path"], "engaged_ms" in each)
     )
@@ -239,7 +239,7 @@ def test_clicks_are_told_where_the_page_asks_for_it(visit, world):
     stay = "addEventListener('click', (event) => event.preventDefault())"
     visit.goto(visit.origin + "/")
     visit.evaluate(f"{stay}; document.querySelector('b').click()")
-    visit.evaluate("document.querySelector('#out').click()")
+    visit.evaluate("document.querySelector('#out').click(); advance(1000)")
     world.attributes += """ data-clicks='a[href*="other.example"], a[href$=".pdf"]'"""
     visit.goto(visit.origin + "/asked")
     visit.evaluate(
