@@ -186,6 +186,9 @@ EQUIVALENT = {
     "lake.files.replace_file: disk.sync_folder(staging), after disk.write_file(staged, fill)": (
         "of two files, both before the part that counts their lines"
     ),
+    "lake.files.move: disk.sync_folder(target), after disk.rename(source / name, target / name)": (
+        "two moves into one folder of quarantine, which is synced after each"
+    ),
     "without upkeep.Upkeep._consolidate: self._disk.sync_folder(self._spool)": (
         "a segment that comes back is known by its run, too"
     ),
