@@ -183,9 +183,6 @@ EQUIVALENT = {
     "lake.files.replace_file: disk.sync_folder(target.parent), after disk.sync_folder(staging)": (
         "both before the part that counts the lines"
     ),
-    "lake.files.replace_file: disk.sync_folder(staging), after disk.write_file(staged, fill)": (
-        "of two files, both before the part that counts their lines"
-    ),
     "lake.files.move: disk.sync_folder(target), after disk.rename(source / name, target / name)": (
         "two moves into one folder of quarantine, which is synced after each"
     ),
