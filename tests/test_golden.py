@@ -18,6 +18,7 @@ import httpx2
 import pytest
 
 from tests.processes import DUCKDB, PROJECT, compact_once, compactor, duckdb_cli, running
+from tests.report.holding import asking
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())
@@ -112,6 +113,16 @@ def test_an_old_folder_gives_its_figures_and_is_compacted_verified_and_erased(ve
     for command in DUCKDBS:  # every column, though no part may have them all
         sql = "select count(*) from events where country = 'DE' or country is null"
         assert duckdb_cli(sql, database=view, command=command) == str(count(data_dir))
+
+
+def test_old_parts_that_are_too_large_for_memory_are_asked_where_they_are(version, monkeypatch):
+    monkeypatch.setattr("report.snapshot.site_rows.SITE_ROWS_MAX", 0)
+    data_dir, answers = version
+    with asking(data_dir) as client:
+        for question, then in answers.items():
+            if question.startswith("/stats"):
+                now = client.get(question).json()
+                assert {name: now.get(name) for name in then} == then, question
 
 
 @pytest.fixture(scope="module")
