@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
@@ -21,6 +21,7 @@ from compactor.lake.listing import Lake
 from compactor.lake.scratch import Scratch
 from compactor.lake.store import open_store
 from compactor.obstacles import Obstacles
+from compactor.plan import first_open
 from compactor.segments.orphans import close_orphans
 from compactor.segments.quarantine import Quarantine
 from compactor.segments.reader import connect
@@ -70,6 +71,7 @@ class Scheduler:
             self.next_name,
             self.disk,
             database,
+            lambda: first_open(datetime.fromtimestamp(clock(), UTC), settings.close_after_h),
             self._check,
         )
         self._backlog = Backlog(settings, self.lake, compactor, self.obstacles, clock, self._check)
@@ -166,7 +168,7 @@ class Scheduler:
         self._backlog.compact(everything)
 
     def _write_view(self) -> None:
-        if self._view_written or not self.lake.dates():
+        if self._view_written or not self.lake.folders():
             return
         with self.lock():
             write_view(Path(self._settings.data_dir), self.lake.store, self.disk)

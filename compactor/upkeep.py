@@ -1,21 +1,23 @@
-"""What dates need once their events are in: they become one part, and move out when it is time."""
+"""What a year needs once its events are in: dates settle, and move out when it is time."""
 
 import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Set as AbstractSet
+from datetime import UTC, date, datetime
 
-from compactor.jobs.consolidate import consolidate
 from compactor.jobs.expire import doubt, expire, is_expired
+from compactor.jobs.settle import settle
 from compactor.lake.disk import CannotExchange, Disk
-from compactor.lake.format import PartNames, UnreadablePart
+from compactor.lake.format import Folder, Part, PartNames, UnreadablePart
 from compactor.lake.listing import Lake
 from compactor.lake.lock import Busy
 from compactor.obstacles import Obstacles
-from compactor.plan import DatePart, plan_merges
+from compactor.plan import first_open
 from compactor.segments.quarantine import Quarantine
 from compactor.settings import Settings
+from compactor.settling import HeldPart, plan_settling
 from ingest.segment import list_segments, spool_folder
 
 logger = logging.getLogger("compactor")
@@ -46,9 +48,8 @@ class Upkeep:
         self._clock = clock
         self._check = check
 
-        # Dates to look at, and when to list them again
-        self._dates: deque[date] = deque()
-        self._due: set[date] = set()  # of those, to be moved out
+        # Folders to look at, and when to list them again
+        self._folders: deque[Folder] = deque()
         self._look_at = 0.0
 
         # Found out once; said once, until it is otherwise
@@ -57,65 +58,83 @@ class Upkeep:
         self._doubted: str | None = None
 
     def look(self, everything: bool) -> None:
-        """All dates now and then, but one rewrite a turn: what waits in the spool comes first."""
+        """All years now and then, but one rewrite a turn: what waits in the spool comes first."""
         if everything or time.monotonic() >= self._look_at:
             self._quarantine.count_again()
-            self._due = self._believed(self.due())
-            self._dates = deque(sorted({*self._lake.dates(), *self._due}))
+            self._folders = deque(self._lake.folders())
             self._look_at = time.monotonic() + LOOK_INTERVAL_S
         try:
-            while self._dates:
+            while self._folders:
                 self._check()
-                if self._look_at_date(self._dates.popleft()) and not everything:
+                if not self._look_at_folder(self._folders[0]):
+                    self._folders.popleft()
+                elif not everything:
                     return
         except Busy as error:
-            self._dates.clear()
+            self._folders.clear()
             if not self._busy:
-                logger.warning("dates stay as they are, a reader shares the lock: %s", error)
+                logger.warning("years stay as they are, a reader shares the lock: %s", error)
             self._busy = True
 
-    def _look_at_date(self, day: date) -> bool:
-        """Was there much to be done?"""
-        closed_at = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(
-            days=1, hours=self._settings.close_after_h
-        )
+    def _look_at_folder(self, folder: Folder) -> bool:
+        """Was there much to be done? Then there may be more."""
         try:
-            self._remove_superseded(day)
-            if day in self._due:
-                return bool(self.expire(day))
-            return self._now() >= closed_at and self._consolidate(day)
+            self._remove_superseded(folder)
+            return self._settle(folder)
         except UnreadablePart as error:
             self._obstacles.meet(error)
             return False
-        finally:
-            self._lake.forget(day)
 
-    def _remove_superseded(self, day: date) -> None:
+    def _remove_superseded(self, folder: Folder) -> None:
         """What a backup that was copied back without deleting has twice."""
-        if len(self._lake.files(day)) < 2:
-            return
-        parts = self._lake.superseded(day)
+        parts = self._lake.superseded(folder)
         if parts:
             self._lake.store.remove(parts)
-            logger.warning("removed %d parts of %s that others supersede", len(parts), day)
+            logger.warning("removed %d parts of %s that others supersede", len(parts), folder.name)
 
     # Closed dates
 
-    def _consolidate(self, day: date) -> bool:
-        if len(self._lake.files(day)) < 2 or not self.can_exchange():
+    def _settle(self, folder: Folder) -> bool:
+        files = self._lake.files(folder)
+        closed = [part for part in files if part.is_recent and part.last < self._first_open()]
+        if not closed or not self.can_exchange():
             return False
-        held = [DatePart(part, self._lake.footer(part).rows) for part in self._lake.parts(day)]
-        groups = plan_merges(held, int(self._clock() * 1000))
-        if groups:
+        self._disk.sync_folder(self._spool)  # what is gone from it does not come back
+        present = {name.id for name in list_segments(self._spool)}
+        held = [self._held(part) for part in files]
+        merges = plan_settling(
+            [each for each in held if not each.part.is_recent],
+            [each for each in held if each.part in closed and not self._waits(each, present)],
+            int(self._clock() * 1000),
+        )
+        if merges:
             try:
-                self._disk.sync_folder(self._spool)  # what is gone from it does not come back
-                present = list_segments(self._spool)
-                consolidate(self._lake, day, groups, present, self._next_name, self._check)
-                logger.info("consolidated %s: %s parts", day, _sizes(groups))
-                self._busy = False
+                made = settle(self._lake, folder, merges, self._next_name, self._check)
             except CannotExchange as error:  # of this folder, though of two empty ones it can
                 self._say_cannot_exchange(error)
-        return bool(groups)
+                return False
+            parts = sum(len(merge.parts) for merge in merges)
+            logger.info("settled %s: %d parts became %d", folder.name, parts, len(made))
+            self._busy = False
+        return bool(merges)
+
+    def _held(self, part: Part) -> HeldPart:
+        """One that cannot be read may have any of its dates."""
+        if self._lake.store.source(part) in self._obstacles:
+            return HeldPart(part, {part.first: 0, part.last: 0}, is_fixed=True)
+        try:
+            footer = self._lake.footer(part)
+        except UnreadablePart as error:
+            self._obstacles.meet(error)
+            return HeldPart(part, {part.first: 0, part.last: 0}, is_fixed=True)
+        return HeldPart(part, {day: counts.rows for day, counts in footer.dates.items()})
+
+    def _waits(self, held: HeldPart, present: AbstractSet[str]) -> bool:
+        """Is a segment of it in the spool? It would be stored again."""
+        return held.is_fixed or bool(self._lake.footer(held.part).named(present))
+
+    def _first_open(self) -> date:
+        return first_open(self._now(), self._settings.close_after_h)
 
     def can_exchange(self) -> bool:
         """Can this file system do what a rewrite ends with? Tried once, before any is begun."""
@@ -126,7 +145,7 @@ class Upkeep:
         return self._can_exchange
 
     def _say_cannot_exchange(self, error: CannotExchange) -> None:
-        logger.warning("%s: dates keep their parts, and nothing can be erased", error)
+        logger.warning("%s: parts stay as many as they are, and nothing can be erased", error)
         self._can_exchange = False
 
     # Retention
@@ -163,7 +182,3 @@ class Upkeep:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
-
-
-def _sizes(groups: Sequence[Sequence[object]]) -> str:
-    return " + ".join(str(len(group)) for group in groups)

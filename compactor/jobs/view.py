@@ -4,12 +4,12 @@ from pathlib import Path
 
 import duckdb
 
-from compactor.lake.columns import SCHEMA, names_of, null
+from compactor.lake.columns import STORED, names_of
 from compactor.lake.disk import STAGED, Disk
 from compactor.lake.store import Store
 from ingest.event import Role
 
-_NAMES = SCHEMA.names
+_NAMES = STORED.names
 _OBJECTS = names_of(Role.OBJECT)
 STORAGE_VERSION = "v1.0.0"  # DuckDB 1.4 and later open it
 
@@ -33,15 +33,11 @@ def write_view(data_dir: Path, store: Store, disk: Disk) -> None:
 
 
 def _events(store: Store) -> str:
-    """Every column that there is, also while all parts are older than some of them."""
     columns = (f"{name}::JSON AS {name}" if name in _OBJECTS else f'"{name}"' for name in _NAMES)
     glob = _text(store.glob())
     return f"""
-        SELECT {", ".join(columns)}, date FROM (
-            SELECT {", ".join(map(null, _NAMES))}, NULL::DATE AS date WHERE false
-            UNION ALL BY NAME FROM read_parquet({glob}, union_by_name = true,
-                hive_partitioning = true, hive_types = {{'date': DATE}})
-        )"""
+        SELECT {", ".join(columns)}
+        FROM read_parquet({glob}, union_by_name = true, hive_partitioning = false)"""
 
 
 def _text(value: object) -> str:
