@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, date, datetime
 
-from compactor.jobs.expire import doubt, expire, is_expired
+from compactor.jobs.expire import doubt, expire, last_due
 from compactor.jobs.settle import settle
 from compactor.lake.disk import CannotExchange, Disk
 from compactor.lake.format import Folder, Part, PartNames, UnreadablePart
@@ -51,6 +51,7 @@ class Upkeep:
         # Folders to look at, and when to list them again
         self._folders: deque[Folder] = deque()
         self._look_at = 0.0
+        self._due: date | None = None  # the last date that moves out
 
         # Found out once; said once, until it is otherwise
         self._can_exchange: bool | None = None
@@ -61,7 +62,8 @@ class Upkeep:
         """All years now and then, but one rewrite a turn: what waits in the spool comes first."""
         if everything or time.monotonic() >= self._look_at:
             self._quarantine.count_again()
-            self._folders = deque(self._lake.folders())
+            self._due = self._believed(self.due())
+            self._folders = deque(self.folders())
             self._look_at = time.monotonic() + LOOK_INTERVAL_S
         try:
             while self._folders:
@@ -80,7 +82,7 @@ class Upkeep:
         """Was there much to be done? Then there may be more."""
         try:
             self._remove_superseded(folder)
-            return self._settle(folder)
+            return self._expire(folder) or self._settle(folder)
         except UnreadablePart as error:
             self._obstacles.meet(error)
             return False
@@ -150,35 +152,61 @@ class Upkeep:
 
     # Retention
 
+    def last_due(self) -> date | None:
+        """The last date that is past its retention; None: every date stays."""
+        keep = self._settings.retention_days
+        return last_due(self._now().date(), keep) if keep else None
+
     def due(self) -> list[date]:
         """Dates past their retention."""
-        keep = self._settings.retention_days
-        days = sorted({*self._lake.dates(), *self._quarantine.dates()}) if keep else []
-        return [day for day in days if is_expired(day, self._now().date(), keep)]
-
-    def to_restore(self) -> list[date]:
-        """Dates that moved out and, by today's clock, should not have."""
-        keep, today = self._settings.retention_days, self._now().date()
-        return [d for d in self._lake.retired_dates() if not keep or not is_expired(d, today, keep)]
+        last = self.last_due()
+        days = sorted({*self._lake.dates(), *self._quarantine.dates()}) if last else []
+        return [day for day in days if last and day <= last]
 
     def doubt(self, due: Sequence[date]) -> str | None:
         """Why the clock is not believed by which these dates are due."""
         return doubt(self._lake, due, self._now().date()) if due else None
 
-    def expire(self, day: date) -> int:
-        """Move a date out; returns how many files. Raises UnreadablePart, Busy."""
-        moved = expire(self._lake, self._spool, self._quarantine, day, self._disk)
+    def expire(self, folder: Folder, last: date) -> list[date]:
+        """Move a year's dates out up to this one; returns those that moved.
+
+        Raises UnreadablePart, CannotExchange, Busy.
+        """
+        moved = expire(
+            self._lake,
+            folder,
+            last,
+            self._spool,
+            self._quarantine,
+            self._next_name,
+            self._disk,
+            self._check,
+        )
         if moved:
-            logger.info("moved %s out of the lake: %d files", day, moved)
+            logger.info("moved %s to %s out of the lake", moved[0], moved[-1])
         return moved
 
-    def _believed(self, due: list[date]) -> set[date]:
+    def folders(self) -> list[Folder]:
+        """Of all that may have to move."""
+        years = {Folder.of_year(day.year) for day in self._quarantine.dates()}
+        return sorted({*self._lake.folders(), *years})
+
+    def _believed(self, due: list[date]) -> date | None:
         """A clock that is ahead, for one turn, must not empty the lake."""
         doubted = self.doubt(due)
         if doubted and not self._doubted:
             logger.error("no date is moved out: %s. If that is right: expire --force", doubted)
         self._doubted = doubted
-        return set() if doubted else set(due)
+        return max(due, default=None) if not doubted else None
+
+    def _expire(self, folder: Folder) -> bool:
+        if self._due is None or self._due < folder.first:
+            return False
+        try:
+            return bool(self.expire(folder, self._due))
+        except CannotExchange as error:
+            self._say_cannot_exchange(error)
+            return False
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from compactor.lake.format import Counts, Footer
-from compactor.lake.writer import one_chunk, prepare_columns, sort_order
+from compactor.lake.writer import SORTED_BY, one_chunk, prepare_columns, sort_order
 from compactor.segments.reader import Rows, SetAside
 from ingest.segment import SegmentName
 
@@ -101,16 +101,12 @@ def _counts(values: pa.Array) -> Counter[date]:
     return Counter({pair["values"]: pair["counts"] for pair in pc.value_counts(values).to_pylist()})
 
 
-def _merged(rows: Rows, positions: list[pa.Array]) -> pa.Array:
-    """All of them, sorted as a part is."""
-    if len(positions) == 1:
-        return positions[0]
-    positions = pa.concat_arrays(positions) if positions else _NONE
-    keys = pa.table(
-        [rows.table[name].take(positions) for name in ("site_id", "timestamp")],
-        ["site_id", "timestamp"],
-    )
-    return positions.take(sort_order(keys))
+def _merged(rows: Rows, days: list[pa.Array]) -> pa.Array:
+    """The positions of all of them, sorted as a part is."""
+    if len(days) == 1:
+        return days[0]
+    positions = pa.concat_arrays(days)
+    return positions.take(sort_order(rows.table.select(SORTED_BY).take(positions)))
 
 
 def days_of(rows: Rows, segments: Sequence[SegmentName]) -> tuple[Rows, dict[date, Day]]:

@@ -163,6 +163,9 @@ class Counts(msgspec.Struct, frozen=True, array_like=True):
         sums = (getattr(self, f) + getattr(other, f) for f in self.__struct_fields__)
         return type(self)(*sums)
 
+    def without(self, erased: int) -> Self:
+        return msgspec.structs.replace(self, rows=self.rows - erased, erased=self.erased + erased)
+
     @classmethod
     def sum(cls, many: Iterable[Self]) -> Self:
         total = cls()

@@ -43,6 +43,9 @@ class Lake:
         """Those that cannot. Each look asks them again."""
         return [trouble for part in self.files(folder) if (trouble := self._trouble(part))]
 
+    def unreadable_parts(self, folder: Folder) -> list[Part]:
+        return [part for part in self.files(folder) if self._trouble(part)]
+
     def superseded(self, folder: Folder) -> list[Part]:
         """Files that a copy of an older lake brought back, and whose rows younger parts have."""
         return sorted(superseded(self._read(folder)))
@@ -54,6 +57,16 @@ class Lake:
 
     def all_parts(self) -> Iterator[Part]:
         return (part for folder in self.folders() for part in self.parts(folder))
+
+    def dates(self) -> list[date]:
+        """Every date that parts have lines of, first to last."""
+        days = {
+            day
+            for part in self.all_parts()
+            for day in self.footer(part).dates
+            if part.meets(day, day)
+        }
+        return sorted(days)
 
     def newest(self) -> Part | None:
         """The part that was written last."""

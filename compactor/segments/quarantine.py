@@ -99,6 +99,11 @@ class Quarantine:
         folders = filter(None, map(parse_folder, names_in(self.folder)))
         return {each.first for each in folders} | {day for day, _ in self._tails()}
 
+    def retired_dates(self) -> list[date]:
+        """Of which something moved out, and is still there."""
+        folders = filter(None, map(parse_folder, names_in(self._expired)))
+        return sorted(each.first for each in folders if self._expired_folder(each.first).is_dir())
+
     def files(self) -> list[Path]:
         return sorted(self.folder.rglob("*.jsonl*"))
 
