@@ -106,7 +106,11 @@ class Upkeep:
         held = [self._held(part) for part in files]
         merges = plan_settling(
             [each for each in held if not each.part.is_recent],
-            [each for each in held if each.part in closed and not self._waits(each, present)],
+            [
+                each
+                for each in held
+                if each.part in closed and self._may_settle(each, held, present)
+            ],
             int(self._clock() * 1000),
         )
         if merges:
@@ -131,9 +135,14 @@ class Upkeep:
             return HeldPart(part, {part.first: 0, part.last: 0}, is_fixed=True)
         return HeldPart(part, {day: counts.rows for day, counts in footer.dates.items()})
 
-    def _waits(self, held: HeldPart, present: AbstractSet[str]) -> bool:
-        """Is a segment of it in the spool? It would be stored again."""
-        return held.is_fixed or bool(self._lake.footer(held.part).named(present))
+    def _may_settle(
+        self, one: HeldPart, all: Sequence[HeldPart], present: AbstractSet[str]
+    ) -> bool:
+        """Not while a segment of it is in the spool: its rows would be stored again."""
+        is_kept_back = any(
+            each.is_fixed and each.part.meets(one.part.first, one.part.last) for each in all
+        )
+        return not is_kept_back and not self._lake.footer(one.part).named(present)
 
     def _first_open(self) -> date:
         return first_open(self._now(), self._settings.close_after_h)

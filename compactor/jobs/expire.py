@@ -7,7 +7,7 @@ again afterwards is known by the parts that are still there, so importing the sa
 nothing.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
@@ -70,25 +70,24 @@ def expire(
 ) -> list[date]:
     """Move a year's dates out up to `last`; returns those that moved.
 
-    A date waits that a part has which cannot be read, or one of a segment that is in the spool: its
-    rows would be stored again. Needs the lake's turn. Safe to repeat after a crash at any point of
-    it. Raises CannotExchange, Busy, UnreadablePart, and whatever `check` raises.
+    The first date waits, and with it all after it, that a part has which cannot be read, or one of
+    a segment that is in the spool: its rows would be stored again. Needs the lake's turn. Safe to
+    repeat after a crash at any point of it. Raises CannotExchange, Busy, UnreadablePart, and
+    whatever `check` raises.
     """
     disk.sync_folder(spool)  # a segment that came back after a power cut would find no part's name
     present = {name.id for name in list_segments(spool)}
     waiting = [part for part in lake.parts(folder) if lake.footer(part).named(present)]
-    held = [(part.first, part.last) for part in (*waiting, *lake.unreadable_parts(folder))]
-
-    def may_go(part: Part) -> bool:
-        return part.first <= last and not any(part.meets(*dates) for dates in held)
-
-    _divide(lake, folder, [p for p in lake.parts(folder) if may_go(p)], last, next_name, check)
-    gone = [part for part in lake.parts(folder) if may_go(part) and part.last <= last]
-    moved = {day for part in gone for day in _dates_of(lake.footer(part), part)}
+    for part in (*waiting, *lake.unreadable_parts(folder)):
+        last = min(last, part.first - timedelta(days=1))
+    both = [part for part in lake.parts(folder) if part.first <= last < part.last]
+    if both:
+        _divide(lake, folder, both, last, next_name, check)
+    gone = [part for part in lake.parts(folder) if part.last <= last]
+    moved = {day for part in gone for day in lake.footer(part).dates if part.meets(day, day)}
     for day in quarantine.dates():
-        is_held = any(first <= day <= last_held for first, last_held in held)
-        if folder.first <= day <= min(folder.last, last) and not is_held:
-            moved |= {day} if quarantine.retire(day) else set()
+        if folder.first <= day <= min(folder.last, last) and quarantine.retire(day):
+            moved.add(day)
     if gone:
         lake.store.retire(gone)
     return sorted(moved)
@@ -97,23 +96,21 @@ def expire(
 def _divide(
     lake: Lake,
     folder: Folder,
-    parts: Iterable[Part],
+    parts: Collection[Part],
     last: date,
     next_name: PartNames,
     check: Callable[[], None],
 ) -> None:
     """Parts that have dates on both sides become two each."""
-    old = [part for part in parts if part.last > last]
     new = []
-    for part in old:
+    for part in parts:
         older, younger = _footers(part, lake.footer(part), last)
         if older.total.rows:
             dates = part.first, last
             new.append((next_name(*dates, part.is_recent), _fill(lake, part, dates, older, check)))
         dates = last + timedelta(days=1), part.last
         new.append((next_name(*dates, part.is_recent), _fill(lake, part, dates, younger, check)))
-    if old:
-        lake.store.replace(folder, old, new)
+    lake.store.replace(folder, parts, new)
 
 
 def _footers(part: Part, footer: Footer, last: date) -> tuple[Footer, Footer]:
@@ -140,10 +137,6 @@ def _fill(lake: Lake, part: Part, dates: Dates, footer: Footer, check: Callable[
             write_part(file, groups, sample_of(path), footer)
 
     return fill
-
-
-def _dates_of(footer: Footer, part: Part) -> list[date]:
-    return [day for day in footer.dates if part.meets(day, day)]
 
 
 def to_restore(lake: Lake, last: date | None) -> list[Part]:

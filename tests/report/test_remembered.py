@@ -9,8 +9,8 @@ import duckdb
 import msgspec
 import pyarrow.parquet as pq
 import pytest
-
 from compactor.jobs.consolidate import consolidate
+
 from compactor.lake.columns import SCHEMA
 from compactor.lake.format import Counts, Footer, Part, PartNames
 from compactor.lake.listing import Lake

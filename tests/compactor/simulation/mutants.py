@@ -13,8 +13,8 @@ from unittest.mock import patch
 
 import duckdb
 import msgspec
-
 from compactor.jobs.consolidate import merge_footers
+
 from compactor.jobs.duplicates import find_duplicates
 from compactor.jobs.erase import _footer as erase_footer
 from tests.compactor.simulation.disk import SimulatedDisk
