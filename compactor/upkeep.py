@@ -133,7 +133,8 @@ class Upkeep:
         except UnreadablePart as error:
             self._obstacles.meet(error)
             return HeldPart(part, {part.first: 0, part.last: 0}, is_fixed=True)
-        return HeldPart(part, {day: counts.rows for day, counts in footer.dates.items()})
+        dates = footer.dates.items()
+        return HeldPart(part, {day: counts.rows for day, counts in dates if part.meets(day, day)})
 
     def _may_settle(
         self, one: HeldPart, all: Sequence[HeldPart], present: AbstractSet[str]

@@ -70,7 +70,20 @@ def cuts_of(lake: Lake, merges: Sequence[Merge]) -> list[Cut]:
     """What is said of all of them, each of the new parts says; what is counted, one of them."""
     parts = list(dict.fromkeys(part for merge in merges for part in merge.parts))
     footers = {part: lake.footer(part) for part in parts}
-    said = Footer(
+    said = _said(footers)
+    found = [cut for merge in merges for cut in _cuts(lake, merge, footers, said)]
+    first = msgspec.structs.replace(
+        found[0].footer,
+        dates=_of_moved(footers) | found[0].footer.dates,
+        duplicates_by_site=_sum(footer.duplicates_by_site for footer in footers.values()),
+        erased_by_site=_sum(footer.erased_by_site for footer in footers.values()),
+    )
+    return [Cut(found[0].only, found[0].sources, first), *found[1:]]
+
+
+def _said(footers: Mapping[Part, Footer]) -> Footer:
+    """What a part says that has rows of these, and they all are to go."""
+    return Footer(
         absorbed=numbers.joined(
             [
                 *(footer.absorbed for footer in footers.values()),
@@ -82,17 +95,20 @@ def cuts_of(lake: Lake, merges: Sequence[Merge]) -> list[Cut]:
         supersedes=numbers.joined(
             [
                 *(footer.supersedes for footer in footers.values()),
-                numbers.of(part.number for part in parts),
+                numbers.of(part.number for part in footers),
             ]
         ),
     )
-    found = [cut for merge in merges for cut in _cuts(lake, merge, footers, said)]
-    first = msgspec.structs.replace(
-        found[0].footer,
-        duplicates_by_site=_sum(footer.duplicates_by_site for footer in footers.values()),
-        erased_by_site=_sum(footer.erased_by_site for footer in footers.values()),
-    )
-    return [Cut(found[0].only, found[0].sources, first), *found[1:]]
+
+
+def _of_moved(footers: Mapping[Part, Footer]) -> dict[date, Counts]:
+    """What is still counted of dates whose rows have moved out."""
+    counts: dict[date, Counts] = {}
+    for part, footer in footers.items():
+        for day, count in footer.dates.items():
+            if not part.meets(day, day):
+                counts[day] = counts.get(day, Counts()).plus(count)
+    return counts
 
 
 def _cuts(lake: Lake, merge: Merge, footers: Mapping[Part, Footer], said: Footer) -> Iterator[Cut]:

@@ -118,7 +118,7 @@ class Verification:
             told = counts.duplicates + counts.quarantined - counts.not_kept
             kept = self._quarantine.kept_of(day, waiting - self._named(day))
             if kept != told:
-                yield f"{told} lines that were set aside on {day} should be in quarantine, {kept} are"
+                yield f"{told} lines of {day} should be in quarantine, {kept} are"
 
     def _named(self, day: date) -> set[str]:
         """The segments that are in the spool, and whose lines of a date parts count already."""

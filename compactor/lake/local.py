@@ -109,6 +109,9 @@ class LocalStore:
             pass  # one that stays for long is met before anything is written
         current = self._path(folder)
         made = self.staging / folder.name
+        for side in (self.expired / folder.name, current):  # a move that is lost after the exchange
+            if side.is_dir():  # would be out of a folder that is swept
+                self.disk.sync_folder(side)
         gone = {part.name for part in old}
         self.sweep()
         self.disk.make_folder(made)

@@ -1,4 +1,4 @@
-"""What is compacted when, and into how many parts: a table of cases, for no disk and no clock has a say in it."""
+"""What is compacted when, and into how many parts: tables of cases; no disk has a say in it."""
 
 from datetime import UTC, date, datetime
 

@@ -1,5 +1,7 @@
 """A lake of a newer Footfall is refused whole: nothing of it is half read, and nothing changed."""
 
+import shutil
+
 import httpx2
 import msgspec
 import pyarrow.parquet as pq
@@ -51,9 +53,11 @@ def test_the_compactor_says_so_in_one_line_and_changes_nothing(folder, year, com
 
 
 def test_a_running_compactor_ends(folder):
-    path = the_part(folder, 2025)
     with running("compactor", folder.path, poll_interval_s=0.05, pass_age_s_max=0.1) as stage:
-        make_newer(path)
+        old = the_part(folder, 2025)
+        newer = old.with_name(old.name.replace("-00000", "-90000"))
+        shutil.copy(old, newer)
+        make_newer(newer)
         folder.segment(line("/late", at="2025-11-21T08:00:00Z"))
         wait_for(lambda: stage.process.poll() == 1, "its end")
         assert "newer Footfall" in stage.log.read_text()
