@@ -123,7 +123,7 @@ def _cuts(lake: Lake, merge: Merge, footers: Mapping[Part, Footer], said: Footer
         if Counts.sum(dates.values()).rows > PART_ROWS_MAX:
             yield from _by_site(lake, first, dates[first], sources, said)
         else:
-            footer = msgspec.structs.replace(said, dates=dates, sites=_ends(sources, footers))
+            footer = msgspec.structs.replace(said, dates=dates)
             yield Cut(Only((first, last)), sources, footer)
 
 
@@ -140,9 +140,7 @@ def _by_site(
                 rows[pair["values"]] += pair["counts"]
     others = msgspec.structs.replace(counts, rows=0)
     for sites, held in _site_cuts(rows):
-        footer = msgspec.structs.replace(
-            said, dates={day: others.plus(Counts(rows=held))}, sites=sites
-        )
+        footer = msgspec.structs.replace(said, dates={day: others.plus(Counts(rows=held))})
         yield Cut(Only((day, day), sites), list(sources), footer)
         others = Counts()
 
@@ -158,15 +156,6 @@ def _site_cuts(rows: Mapping[str, int]) -> Iterator[tuple[tuple[str, str], int]]
         total += rows[site]
     if held:
         yield (held[0], held[-1]), total
-
-
-def _ends(parts: Sequence[Part], footers: Mapping[Part, Footer]) -> tuple[str, str] | None:
-    """The least site_id and the greatest that there may be; None when a part does not say."""
-    held = [footers[part].sites for part in parts if footers[part].total.rows]
-    if not held or None in held:
-        return None
-    known = [sites for sites in held if sites is not None]
-    return min(first for first, _ in known), max(last for _, last in known)
 
 
 def _fill(lake: Lake, cut: Cut, check: Callable[[], None]) -> Fill:

@@ -83,14 +83,11 @@ class Share:
             damaged = sum(map(len, held.damaged.values()))
             dates[day] = Counts(rows[day], duplicates[day], damaged, not_kept=not_kept[day])
         named = set().union(*(day.segments(self.rows) for day in self.days.values()))
-        site = self.rows.table["site_id"]
-        repeated = site.take(self.duplicates).to_pylist()
-        ends = self.positions.take([0, len(self.positions) - 1]) if len(self.positions) else None
+        sites = self.rows.table["site_id"].take(self.duplicates).to_pylist()
         return Footer(
             dates=dates,
             segments=sorted(segments[n].id for n in named),
-            duplicates_by_site=dict(Counter(repeated)),
-            sites=tuple(site.take(ends).to_pylist()) if ends is not None else None,
+            duplicates_by_site=dict(Counter(sites)),
         )
 
     def _dates(self, positions: pa.Array) -> pa.Array:

@@ -184,7 +184,7 @@ class Footer(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     supersedes: Numbers = {}  # of parts, by compactor: their rows are in this one and its siblings
     duplicates_by_site: dict[str, int] = {}
     erased_by_site: dict[str, int] = {}
-    sites: tuple[str, str] | None = None  # the least site_id and the greatest
+    sites: tuple[str, str] | None = None  # the least site_id and the greatest, if there are rows
 
     @cached_property
     def total(self) -> Counts:
