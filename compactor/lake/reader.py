@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,7 +37,7 @@ class Only:
     dates: tuple[date, date] | None = None
     sites: tuple[str, str] | None = None
 
-    def bounds(self) -> Iterator[tuple[str, object, object]]:
+    def bounds(self) -> Iterator[tuple[str, Any, Any]]:
         """Columns with the least and the greatest value."""
         if self.dates is not None:
             yield (DATE.name, *self.dates)
@@ -50,8 +51,7 @@ class Only:
     def of(self, rows: pa.Table) -> pa.Table:
         for name, least, most in self.bounds():
             inside = pc.and_(pc.greater_equal(rows[name], least), pc.less_equal(rows[name], most))
-            if not pc.all(inside).as_py():
-                rows = rows.filter(inside)
+            rows = rows.filter(inside)
         return rows
 
 
@@ -68,6 +68,8 @@ class PartReader:
         with naming(path):
             self._file = _open(path)
         self.columns: list[str] = self._file.schema.names
+        if all(self._has_only(n, only) for n in range(self._file.num_row_groups)):
+            self._only = ALL
 
     def __enter__(self) -> "PartReader":
         return self
@@ -97,15 +99,27 @@ class PartReader:
             yield only.of(completed(batch, wanted)).select(schema.names)
 
     def _may_have(self, group: int, only: Only) -> bool:
-        metadata = self._file.metadata.row_group(group)
-        for name, least, most in only.bounds():
-            if name not in self.columns:
-                continue
-            statistics = metadata.column(self.columns.index(name)).statistics
-            known = statistics is not None and statistics.has_min_max
-            if known and (statistics.max < least or most < statistics.min):
-                return False
-        return True
+        return all(
+            ends is None or not (ends[1] < least or most < ends[0])
+            for name, least, most in only.bounds()
+            for ends in [self._ends(group, name)]
+        )
+
+    def _has_only(self, group: int, only: Only) -> bool:
+        return all(
+            ends is not None and least <= ends[0] and ends[1] <= most
+            for name, least, most in only.bounds()
+            for ends in [self._ends(group, name)]
+        )
+
+    def _ends(self, group: int, name: str) -> tuple[Any, Any] | None:
+        """The least and the greatest value, if it is told."""
+        if name not in self.columns:
+            return None
+        column = self._file.metadata.row_group(group).column(self.columns.index(name))
+        if column.statistics is None or not column.statistics.has_min_max:
+            return None
+        return column.statistics.min, column.statistics.max
 
 
 class _Front:
