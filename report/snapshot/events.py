@@ -23,7 +23,7 @@ COLUMNS = ", ".join('"timestamp"' if name == "timestamp" else name for name in S
 
 def events(snapshot: Snapshot, asked: Selection) -> Definition:
     """The events that are asked for, of those in the snapshot."""
-    over = _stretches(snapshot, asked.period)
+    over = stretches_of(snapshot, asked.period)
     parameters: dict[str, Any] = {"site": asked.site_id}
     where = [
         *asked.conditions(parameters),
@@ -56,7 +56,8 @@ def _sources(snapshot: Snapshot, parameters: dict[str, Any]) -> Iterator[str]:
         yield "fresh"
 
 
-def _stretches(snapshot: Snapshot, period: Period) -> list[Stretch]:
+def stretches_of(snapshot: Snapshot, period: Period) -> list[Stretch]:
+    """Of the period's zone, from the first event to the last."""
     held = snapshot.dates
     if held.first is None or held.last is None:
         return []

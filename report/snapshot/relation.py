@@ -7,10 +7,12 @@ import pyarrow as pa
 
 from report.snapshot.definition import Cursor, Definition
 from report.snapshot.events import events
+from report.snapshot.late_visits import LateVisits
 from report.snapshot.site_counts import SiteCounts
 from report.snapshot.site_rows import SiteRows
 from report.snapshot.snapshot import Snapshot
 from report.snapshot.spool_events import waiting, without_repetitions
+from report.snapshot.visits import events_with_visits
 from report.terms.selection import Selection
 
 Rows = list[tuple[Any, ...]]
@@ -21,6 +23,7 @@ class Relation:
     cursor: Cursor
     snapshot: Snapshot
     site_counts: SiteCounts
+    late_visits: LateVisits
 
     def ask(self, asked: Selection, sql: str, **bound: Any) -> Rows:
         """`sql` goes on after the definition of `events`, which are those that are asked for."""
@@ -32,6 +35,10 @@ class Relation:
 
     def events(self, asked: Selection) -> Definition:
         return events(self.snapshot, asked)
+
+    def events_with_visits(self, asked: Selection) -> Definition:
+        """Of whole UTC dates and every type, see report.snapshot.visits. Raises Problem."""
+        return events_with_visits(self.cursor, self.snapshot, asked, self.late_visits)
 
     def waiting(self) -> Definition:
         """`waiting`, what no part holds yet, and `fresh`, that without repetitions."""

@@ -20,6 +20,10 @@ class RowsByDate:
     def total(self) -> int:
         return self._before[-1]
 
+    def __contains__(self, day: date) -> bool:
+        """Are there any?"""
+        return self.within(Dates(day, day)) > 0
+
     def within(self, dates: Dates) -> int:
         start, end = self._ends(dates)
         return self._before[end] - self._before[start]
