@@ -18,6 +18,7 @@ from report.engine.scratch import Scratch
 from report.problem import Code, Problem
 from report.settings import Settings
 from report.snapshot.lake_listing import LakeListing
+from report.snapshot.late_visits import LateVisits
 from report.snapshot.pinned import Pinned
 from report.snapshot.relation import Relation, prepared
 from report.snapshot.site_counts import SiteCounts
@@ -30,6 +31,7 @@ from report.telemetry import Telemetry
 from report.terms.period import Dates
 
 SITE_ROWS_BYTES_MAX = 64 << 20
+LATE_VISITS_BYTES_MAX = 64 << 20
 ANSWERS_BYTES_MAX = 32 << 20
 SNAPSHOTS_AT_ONCE = 8
 
@@ -54,6 +56,7 @@ class Runtime:
         self._snapshot_places = CapacityLimiter(SNAPSHOTS_AT_ONCE)
         self._site_rows = SiteRows(SITE_ROWS_BYTES_MAX, self._listing)
         self._site_counts = SiteCounts()
+        self._late_visits = LateVisits(LATE_VISITS_BYTES_MAX, settings.late_rows_max)
 
         self._database = connect(settings, self._scratch.folder)
         self.pool = Pool(settings, self._database)
@@ -107,7 +110,7 @@ class Runtime:
     ) -> Relation:
         """What a question about the site is asked of; None: about all of them. For a thread."""
         snapshot = prepared(cursor, snapshot, site, self._site_rows)
-        return Relation(cursor, snapshot, self._site_counts)
+        return Relation(cursor, snapshot, self._site_counts, self._late_visits)
 
     @property
     def left_out(self) -> int:

@@ -77,6 +77,14 @@ class Settings(
     query_s_max: Annotated[
         float, Meta(gt=0, description="A query is interrupted after this long: 503.")
     ] = 30.0
+    late_rows_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Events of a site on dates that have not settled, for a question about "
+            "visits; more are refused: 503.",
+        ),
+    ] = 2_000_000
     exports_max: Annotated[
         int, Meta(ge=1, le=64, description="Exports that run at once; more are refused: 503.")
     ] = 2

@@ -10,18 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from compactor.lake.columns import SCHEMA, completed
+from compactor.lake.columns import DATE, STORED, completed
 from report.snapshot.lake_listing import LakeListing
 from report.snapshot.listed_part import ListedPart, Source, bits
 from report.snapshot.part_files import of_each_format
 from report.snapshot.snapshot import Snapshot
+from report.terms.period import Dates
 
 SITE_ROWS_MAX = 100_000
-SITE_BYTES = 12_288  # of an entry, beside its rows: measured, most is Arrow's
-SCHEMA_OF_ROWS = SCHEMA.append(pa.field("part", pa.int32()))
+SITE_BYTES = 14_336  # of an entry, beside its rows: measured, most is Arrow's
+SCHEMA_OF_ROWS = STORED.append(pa.field("part", pa.int32()))
 
 READ = """
     SELECT * FROM read_parquet($parts, hive_partitioning = false, filename = true)
@@ -31,11 +33,11 @@ READ = """
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Rows of SCHEMA_OF_ROWS, all that some parts have; `part` is the number of one of them."""
+    """Rows of SCHEMA_OF_ROWS by time, all that some parts have; `part` is the number of one."""
 
     numbers: int  # of those parts, as bits
     rows: pa.Table
-    refused_parts: int = 1 << 30  # so many parts have too many rows
+    refused_rows: int = 1 << 62  # parts with so many rows, of all sites, have too many of it
 
     @property
     def bytes(self) -> int:
@@ -73,14 +75,16 @@ class SiteRows:
         asked = bits(snapshot.parts)
         unknown = asked & ~known.numbers
         missing = [part for part in snapshot.parts if unknown >> part.number & 1]
-        if missing and len(missing) < known.refused_parts:
+        rows = sum(part.rows.total for part in missing)
+        if missing and rows < known.refused_rows:
             known = _read(cursor, known, site, snapshot.source, missing)
-        if known.rows.num_rows or known.refused_parts <= len(missing) or len(snapshot.spool_rows):
+        refused = bool(missing) and rows >= known.refused_rows
+        if known.rows.num_rows or refused or len(snapshot.spool_rows):
             self._keep(site, known)
-        if len(missing) >= known.refused_parts:
+        if refused:
             return snapshot
-        rows = known.rows if known.numbers == asked else _of(known.rows, asked)
-        return replace(snapshot, cached_rows=rows.drop("part"), parts_to_read=[])
+        found = _of(within(known.rows, snapshot.asked), asked)
+        return replace(snapshot, cached_rows=found.drop("part"), parts_to_read=[])
 
     def _keep(self, site: str, known: Site) -> None:
         with self._lock:
@@ -91,6 +95,16 @@ class SiteRows:
             while self.bytes > self._bytes_max:
                 _, oldest = self._sites.popitem(last=False)
                 self.bytes -= oldest.bytes
+
+
+def within(rows: pa.Table, dates: Dates) -> pa.Table:
+    """The rows of these dates, of rows by time: nothing is copied."""
+    if dates == Dates():
+        return rows
+    days = rows[DATE.name].to_numpy()
+    start = np.searchsorted(days, np.datetime64(dates.first), "left") if dates.first else 0
+    end = np.searchsorted(days, np.datetime64(dates.last), "right") if dates.last else len(days)
+    return rows.slice(start, max(end - start, 0))
 
 
 def _read(
@@ -106,11 +120,9 @@ def _read(
         found = _rows_in(cursor, group, site, source, room + 1)
         room -= found.num_rows
         if room < 0:
-            return replace(NOTHING, refused_parts=len(parts))
+            return replace(NOTHING, refused_rows=sum(part.rows.total for part in parts))
         rows.append(found)
-    return Site(
-        known.numbers | bits(parts), pa.concat_tables(rows).combine_chunks(), known.refused_parts
-    )
+    return Site(known.numbers | bits(parts), _by_time(rows), known.refused_rows)
 
 
 def _rows_in(
@@ -128,6 +140,14 @@ def _rows_in(
     of_names = pa.array([numbers[path] for path in names.dictionary.to_pylist()], pa.int32())
     rows = found.append_column("part", of_names.take(names.indices))
     return completed(rows, SCHEMA_OF_ROWS)
+
+
+def _by_time(tables: Sequence[pa.Table]) -> pa.Table:
+    rows = pa.concat_tables(tables).combine_chunks()
+    times = rows["timestamp"].to_numpy()
+    if np.all(times[1:] >= times[:-1]):
+        return rows
+    return rows.take(pc.array_sort_indices(rows["timestamp"])).combine_chunks()
 
 
 def _of(rows: pa.Table, numbers: int) -> pa.Table:
