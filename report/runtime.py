@@ -52,7 +52,7 @@ class Runtime:
         )
         rows = SpoolRows(settings.spool_rows_bytes_max, spill)
         self._spool = SpoolTail(spool_folder(settings.data_folder), rows)
-        self._snapshots = Snapshots(self._store, self._spool, self._listing)
+        self.snapshots = Snapshots(self._store, self._spool, self._listing)
         self._snapshot_places = CapacityLimiter(SNAPSHOTS_AT_ONCE)
         self._site_rows = SiteRows(SITE_ROWS_BYTES_MAX, self._listing)
         self._site_counts = SiteCounts()
@@ -89,7 +89,7 @@ class Runtime:
         """Raises FileNotFoundError when a part goes away meanwhile, and Problem."""
         with anyio.CancelScope(deadline=anyio.current_time() + self.settings.query_s_max):
             return await run_sync(
-                self._snapshots.take,
+                self.snapshots.take,
                 dates,
                 site,
                 pinned,

@@ -3,17 +3,20 @@
     python -m tests.bench.years --years 1 5 10 --a-day 300 3000 30000 --cache FOLDER
 
     first       of a fresh process: p50 of several processes
-    warm        the same process again, each question spelled differently
+    warm, CPU   the same process again, each question spelled differently
     one file    the same rows in one sorted Parquet file, the same SQL in DuckDB on two threads
     ClickHouse  the same rows in a MergeTree (chdb), inside the process that asks; - without chdb
+    of goal     warm / (3 × one file + 10 ms)
     files, B    of the lake, and bytes an event
 
 Milliseconds. The lake is made by the compactor of what ingest would have written. Report runs as a
 process and is asked over HTTP; the others run inside the process that asks: their best case.
 Not shown: a cold page cache, a network, other load.
 
-With --visits: visits, bounce rate and duration of 30 days of the biggest site of ten million
-events, of the columns that settled dates have and by window functions over the same rows.
+With --visits N: visits, bounce rate and duration of 30 days of the biggest site of N events, of the
+columns that settled dates have and by window functions, beside counting views and visitors of the
+same rows; and by report itself, as it makes the relation that such a question is asked of, with ten
+thousand events of the last day in the spool and without. CPU milliseconds of two threads.
 """
 
 import argparse
@@ -25,18 +28,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import duckdb
 
+from report.runtime import Runtime
+from report.settings import Settings
+from report.terms.period import Dates
+from report.terms.selection import Selection
 from tests.bench import clickhouse
-from tests.bench.lakes import LAST_DAY, fill
-from tests.bench.stats import asker, measure
+from tests.bench.lakes import BIGGEST, LAST_DAY, fill, spool_of
+from tests.bench.lakes import lake_of as events_of_sites
+from tests.bench.stats import asker, cpu_of, measure
+from tests.bench.visits import COUNTS, FIGURES, WINDOWS, WRITTEN
 from tests.processes import running
 
 SITE = "site-0"
+HEADS = {"first": 10, "warm": 8, "CPU": 8, "one file": 10, "ClickHouse": 12, "of goal": 9}
+HEADS |= {"files": 7, "B": 6}
 PROCESSES = 5
 ASKS = 20
 
@@ -123,8 +136,75 @@ def run_one(years: int, a_day: int, cache: Path) -> None:
     other = (
         f"{p50(partial(clickhouse.seconds, run, SITE, 'all time')):10.1f}" if run else " " * 9 + "-"
     )
-    print(
-        f"{years:3} years × {a_day:6,} a day{first:10.1f}{again:8.1f}{cpu:8.1f}{one:10.1f}{other}"
-        f"{again / (3 * one + 10):12.2f}{len(files):7}{size:6.1f}",
-        flush=True,
+    figures = [first, again, cpu, one, other, f"{again / (3 * one + 10):.2f}", len(files), size]
+    texts = (f"{each:.1f}" if isinstance(each, float) else str(each) for each in figures)
+    columns = (f"{text:>{width}}" for text, width in zip(texts, HEADS.values(), strict=True))
+    print(f"{years:3} years × {a_day:6,} a day" + "".join(columns), flush=True)
+
+
+def compare_visits(events: int, cache: Path) -> None:
+    data_dir = events_of_sites(events, cache)
+    last = LAST_DAY - timedelta(days=1)  # the spool is of the last one
+    days = Dates(last - timedelta(days=29), last)
+    with duckdb.connect(config={"threads": 2}) as database:
+        database.execute("SET TimeZone = 'UTC'")
+        glob = f"read_parquet('{data_dir}/lake/events/*/*.parquet', hive_partitioning = false)"
+        dated = f"date BETWEEN '{days.first}' AND '{days.last}'"
+        rows = f"(SELECT * FROM {glob} WHERE {dated})"
+        for name, sql in (
+            ("views and visitors", COUNTS.format(events=rows, site=BIGGEST)),
+            ("visits by columns", WRITTEN.format(events=rows, site=BIGGEST, figures=FIGURES)),
+            ("visits by windows", WINDOWS.format(events=rows, site=BIGGEST, figures=FIGURES)),
+        ):
+            told, cpu_ms = of_cpu(lambda sql=sql: database.execute(sql).fetchall())
+            print(f"{name:34}{cpu_ms:9.1f}   {told}", flush=True)
+    for spool in (0, 10_000):
+        with spool_of(data_dir, spool) if spool else nullcontext():
+            runtime = Runtime(Settings(data_dir=str(data_dir)))
+            ask = partial(of_report, runtime, Dates(days.first, LAST_DAY))
+            print(f"by report, {spool:6,} in the spool{of_cpu(ask)[1]:14.1f}", flush=True)
+
+
+def of_report(runtime: Runtime, dates: Dates) -> object:
+    cursor = runtime.cursor()
+    snapshot = runtime.snapshots.take(dates, BIGGEST)
+    relation = runtime.relation(cursor, snapshot, BIGGEST)
+    asked = Selection(site_id=BIGGEST, first=dates.first, last=dates.last, event_type="")
+    return relation.rows(relation.events_with_visits(asked), f" SELECT {FIGURES} FROM events")
+
+
+def of_cpu(ask: Callable[[], object]) -> tuple[object, float]:
+    """What it says, and the median of CPU milliseconds, after a first time."""
+    told, times = ask(), []
+    for _ in range(9):
+        started = time.process_time()
+        ask()
+        times.append(time.process_time() - started)
+    return told, statistics.median(times) * 1000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--years", type=int, nargs="+", default=[1, 5, 10])
+    parser.add_argument("--a-day", type=int, nargs="+", default=[300, 3_000, 30_000])
+    parser.add_argument("--visits", type=int, metavar="EVENTS")
+    parser.add_argument(
+        "--cache", type=Path, default=Path(tempfile.gettempdir()) / "footfall-bench"
     )
+    arguments = parser.parse_args()
+    if arguments.visits:
+        compare_visits(arguments.visits, arguments.cache)
+        return
+    if len(arguments.years) == len(arguments.a_day) == 1:
+        run_one(arguments.years[0], arguments.a_day[0], arguments.cache)
+        return
+    print(f"{os.cpu_count()} cores, {platform.platform()}, load {os.getloadavg()[0]:.1f}; ms")
+    print(" " * 24 + "".join(f"{head:>{width}}" for head, width in HEADS.items()), flush=True)
+    for years, a_day in product(arguments.years, arguments.a_day):
+        # chdb opens one folder in the life of a process
+        command = [sys.executable, "-m", "tests.bench.years", "--cache", str(arguments.cache)]
+        subprocess.run([*command, "--years", str(years), "--a-day", str(a_day)], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -33,7 +33,7 @@ class Asked:
 
     def rows(self, first=None, last=None, **selection):
         """Every row with its visit, by the tag that stands in `referrer`."""
-        snapshot = self.runtime._snapshots.take(Dates(first, last), "blog")
+        snapshot = self.runtime.snapshots.take(Dates(first, last), "blog")
         cursor = self.runtime.cursor()
         relation = self.runtime.relation(cursor, snapshot, "blog")
         ends = {name: day for name, day in (("first", first), ("last", last)) if day}
