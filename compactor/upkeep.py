@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, date, datetime
 
+from compactor.allocator import release
 from compactor.jobs.expire import doubt, expire, last_due
 from compactor.jobs.settle import settle
 from compactor.lake.disk import CannotExchange, Disk
@@ -121,6 +122,7 @@ class Upkeep:
                 return False
             parts = sum(len(merge.parts) for merge in merges)
             logger.info("settled %s: %d parts became %d", folder.name, parts, len(made))
+            release()
             self._busy = False
         return bool(merges)
 

@@ -158,7 +158,7 @@ def keep_erasing(run: Run) -> None:
 
 def erase(run: Run, user: str) -> bool:
     """False when it has to be called again: a reader, or ingest, was in its way."""
-    command = ["erase", "--site", ERASED, "--user", user, "--wait-s", "10"]
+    command = ["erase", "--site", ERASED, "--user", user, "--wait-s", "30"]
     settings = {f"COMPACTOR_{name}": value for name, value in COMPACTOR.items()}
     done = subprocess.run(
         [sys.executable, "-m", "compactor", *command],
@@ -169,6 +169,8 @@ def erase(run: Run, user: str) -> bool:
     )
     if "Traceback" in done.stderr:
         run.problem(f"erase: {done.stderr}")
+    if done.returncode:
+        run.add("erasures to be repeated")
     return done.returncode == 0
 
 
