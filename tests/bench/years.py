@@ -3,13 +3,13 @@
     python -m tests.bench.years --years 1 5 10 --a-day 300 3000 30000 --cache FOLDER
 
     first       of a fresh process: p50 of several processes
-    warm, CPU   the same process again, each question spelled differently
+    warm        the same process again, each question spelled differently
     one file    the same rows in one sorted Parquet file, the same SQL in DuckDB on two threads
-    ClickHouse  the same rows in a MergeTree (chdb), inside the process that asks; - without chdb
+    ClickHouse  the same rows in a MergeTree (chdb), inside the process that asks; 0 without chdb
     of goal     warm / (3 × one file + 10 ms)
     files, B    of the lake, and bytes an event
 
-Milliseconds. The lake is made by the compactor of what ingest would have written. Report runs as a
+p50 in milliseconds, and CPU of all threads for an answer beside it. The lake is made by the compactor of what ingest would have written. Report runs as a
 process and is asked over HTTP; the others run inside the process that asks: their best case.
 Not shown: a cold page cache, a network, other load.
 
@@ -48,10 +48,8 @@ from tests.bench.visits import COUNTS, FIGURES, WINDOWS, WRITTEN
 from tests.processes import running
 
 SITE = "site-0"
-HEADS = {"first": 10, "warm": 8, "CPU": 8, "one file": 10, "ClickHouse": 12, "of goal": 9}
-HEADS |= {"files": 7, "B": 6}
+HEADS = ("first", "warm", "CPU", "one file", "CPU", "ClickHouse", "CPU", "of goal", "files", "B")
 PROCESSES = 5
-ASKS = 20
 
 ROWS = """
     SELECT concat('site-', n % 3) AS site_id,
@@ -93,7 +91,7 @@ def in_one_file(data_dir: Path) -> Path:
     return path
 
 
-def of_one_file(path: Path) -> float:
+def of_one_file(path: Path) -> tuple[float, float]:
     with duckdb.connect(config={"threads": 2}) as database:
         sql = STATS.format(file=path, site=SITE)
 
@@ -102,13 +100,13 @@ def of_one_file(path: Path) -> float:
             database.execute(sql).fetchall()
             return time.perf_counter() - started
 
-        return p50(ask)
+        return here(ask)
 
 
-def p50(ask: Callable[[], float], asks: int = ASKS) -> float:
-    """Milliseconds, after a first time that is not counted."""
-    ask()
-    return statistics.median(ask() for _ in range(asks)) * 1000
+def here(ask: Callable[[], float]) -> tuple[float, float]:
+    """p50, and CPU for an answer, of what is asked inside this process."""
+    p50_ms, _, cpu_ms = measure(ask, time.process_time)
+    return p50_ms, cpu_ms
 
 
 def first_of_a_process(data_dir: Path) -> float:
@@ -117,11 +115,8 @@ def first_of_a_process(data_dir: Path) -> float:
 
 
 def warm(data_dir: Path) -> tuple[float, float]:
-    """p50, and CPU for an answer."""
     with running("report", data_dir, query_s_max=600) as report:
-        ask = asker(report, SITE, "all time")
-        ask()
-        p50_ms, _, cpu_ms = measure(ask, cpu_of(report))
+        p50_ms, _, cpu_ms = measure(asker(report, SITE, "all time"), cpu_of(report))
         return p50_ms, cpu_ms
 
 
@@ -131,15 +126,14 @@ def run_one(years: int, a_day: int, cache: Path) -> None:
     files = list(data_dir.glob("lake/events/*/*.parquet"))
     size = sum(path.stat().st_size for path in files) / (365 * years * a_day)
     first = statistics.median(first_of_a_process(data_dir) for _ in range(PROCESSES))
-    again, cpu = warm(data_dir)
-    one = of_one_file(in_one_file(data_dir))
-    other = (
-        f"{p50(partial(clickhouse.seconds, run, SITE, 'all time')):10.1f}" if run else " " * 9 + "-"
+    again, one = warm(data_dir), of_one_file(in_one_file(data_dir))
+    other = here(partial(clickhouse.seconds, run, SITE, "all time")) if run else (0.0, 0.0)
+    of_goal = again[0] / (3 * one[0] + 10)
+    figures = [f"{each:.1f}" for each in (first, *again, *one, *other)]
+    figures += [f"{of_goal:.2f}", str(len(files)), f"{size:.1f}"]
+    print(
+        f"{years:3} years × {a_day:6,} a day" + "".join(map("{:>11}".format, figures)), flush=True
     )
-    figures = [first, again, cpu, one, other, f"{again / (3 * one + 10):.2f}", len(files), size]
-    texts = (f"{each:.1f}" if isinstance(each, float) else str(each) for each in figures)
-    columns = (f"{text:>{width}}" for text, width in zip(texts, HEADS.values(), strict=True))
-    print(f"{years:3} years × {a_day:6,} a day" + "".join(columns), flush=True)
 
 
 def compare_visits(events: int, cache: Path) -> None:
@@ -199,7 +193,7 @@ def main() -> None:
         run_one(arguments.years[0], arguments.a_day[0], arguments.cache)
         return
     print(f"{os.cpu_count()} cores, {platform.platform()}, load {os.getloadavg()[0]:.1f}; ms")
-    print(" " * 24 + "".join(f"{head:>{width}}" for head, width in HEADS.items()), flush=True)
+    print(" " * 24 + "".join(map("{:>11}".format, HEADS)), flush=True)
     for years, a_day in product(arguments.years, arguments.a_day):
         # chdb opens one folder in the life of a process
         command = [sys.executable, "-m", "tests.bench.years", "--cache", str(arguments.cache)]
