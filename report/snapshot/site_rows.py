@@ -1,13 +1,14 @@
 """Rows that were read from parts before, by site: a part never changes, so they stay true.
 
-To find a few rows in a part costs as much as to read thousands of them. A site that has few rows
-is read from its parts once; a site that has many is left where it is.
+To find a few rows in a part costs as much as to read thousands of them. Where a site has few rows
+they are read once; parts in which it has many are left to be asked.
 """
 
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import duckdb
 import numpy as np
@@ -25,10 +26,15 @@ SITE_ROWS_MAX = 100_000
 SITE_BYTES = 14_336  # of an entry, beside its rows: measured, most is Arrow's
 SCHEMA_OF_ROWS = STORED.append(pa.field("part", pa.int32()))
 
+# Of parts of one format
 READ = """
     SELECT * FROM read_parquet($parts, hive_partitioning = false, filename = true)
-    WHERE site_id = $site LIMIT $limit
-"""  # parts of one format
+    WHERE site_id = $site
+"""
+COUNT = """
+    SELECT filename, count(*) FROM read_parquet($parts, hive_partitioning = false, filename = true)
+    WHERE site_id = $site GROUP BY filename
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,7 @@ class Site:
 
     numbers: int  # of those parts, as bits
     rows: pa.Table
-    refused_rows: int = 1 << 62  # parts with so many rows, of all sites, have too many of it
+    refused: int = 0  # parts that have too many, as bits
 
     @property
     def bytes(self) -> int:
@@ -70,21 +76,18 @@ class SiteRows:
     def with_cached_rows(
         self, cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, site: str
     ) -> Snapshot:
-        """The same snapshot; if the site has few rows, with them in place of its parts."""
+        """The same snapshot, with rows in place of parts that have few of the site."""
         known = self._sites.get(site, NOTHING).without(self._listing.gone)
         asked = bits(snapshot.parts)
-        unknown = asked & ~known.numbers
+        unknown = asked & ~known.numbers & ~known.refused
         missing = [part for part in snapshot.parts if unknown >> part.number & 1]
-        rows = sum(part.rows.total for part in missing)
-        if missing and rows < known.refused_rows:
+        if missing:
             known = _read(cursor, known, site, snapshot.source, missing)
-        refused = bool(missing) and rows >= known.refused_rows
-        if known.rows.num_rows or refused or len(snapshot.spool_rows):
+        if known.rows.num_rows or known.refused or len(snapshot.spool_rows):
             self._keep(site, known)
-        if refused:
-            return snapshot
         found = _of(within(known.rows, snapshot.asked), asked)
-        return replace(snapshot, cached_rows=found.drop("part"), parts_to_read=[])
+        to_read = [part for part in snapshot.parts if known.refused >> part.number & 1]
+        return replace(snapshot, cached_rows=found.drop("part"), parts_to_read=to_read)
 
     def _keep(self, site: str, known: Site) -> None:
         with self._lock:
@@ -114,27 +117,40 @@ def _read(
     source: Source,
     parts: Sequence[ListedPart],
 ) -> Site:
-    room = SITE_ROWS_MAX - known.rows.num_rows
+    few = _with_few(cursor, parts, site, source, SITE_ROWS_MAX - known.rows.num_rows)
     rows = [known.rows]
-    for _, group in of_each_format(parts):
-        found = _rows_in(cursor, group, site, source, room + 1)
-        room -= found.num_rows
-        if room < 0:
-            return replace(NOTHING, refused_rows=sum(part.rows.total for part in parts))
-        rows.append(found)
-    return Site(known.numbers | bits(parts), _by_time(rows), known.refused_rows)
+    for _, group in of_each_format(few):
+        rows.append(_rows_in(cursor, group, site, source))
+    refused = bits(parts) & ~bits(few)
+    return Site(known.numbers | bits(few), _by_time(rows), known.refused | refused)
 
 
-def _rows_in(
+def _with_few(
     cursor: duckdb.DuckDBPyConnection,
     parts: Sequence[ListedPart],
     site: str,
     source: Source,
-    limit: int,
+    room: int,
+) -> Sequence[ListedPart]:
+    """Parts with so many rows of the site, at most, those with fewest first."""
+    if sum(part.rows.total for part in parts) <= room:
+        return parts
+    counts: dict[str, int] = {}
+    for _, group in of_each_format(parts):
+        bound = {"parts": [str(source(each.part)) for each in group], "site": site}
+        counts |= dict(cursor.execute(COUNT, bound).fetchall())
+    found = [(counts.get(str(source(part.part)), 0), part) for part in parts]
+    found.sort(key=lambda each: each[0])
+    until = accumulate(count for count, _ in found)
+    return [part for total, (_, part) in zip(until, found, strict=True) if total <= room]
+
+
+def _rows_in(
+    cursor: duckdb.DuckDBPyConnection, parts: Sequence[ListedPart], site: str, source: Source
 ) -> pa.Table:
-    """At most so many rows of the site in parts of one format."""
+    """The rows of the site in parts of one format."""
     numbers = {str(source(each.part)): each.number for each in parts}
-    parameters = {"parts": list(numbers), "site": site, "limit": limit}
+    parameters = {"parts": list(numbers), "site": site}
     found = cursor.sql(READ, params=parameters).to_arrow_table()
     names = found["filename"].combine_chunks().dictionary_encode()
     of_names = pa.array([numbers[path] for path in names.dictionary.to_pylist()], pa.int32())

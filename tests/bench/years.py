@@ -9,9 +9,10 @@
     of goal     warm / (3 × one file + 10 ms)
     files, B    of the lake, and bytes an event
 
-p50 in milliseconds, and CPU of all threads for an answer beside it. The lake is made by the compactor of what ingest would have written. Report runs as a
-process and is asked over HTTP; the others run inside the process that asks: their best case.
-Not shown: a cold page cache, a network, other load.
+p50 in milliseconds, and CPU of all threads for an answer beside it. The lake is made by the
+compactor of what ingest would have written. Report runs as a process and is asked over HTTP; the
+others run inside the process that asks: their best case. Not shown: a cold page cache, a network,
+other load.
 
 With --visits N: visits, bounce rate and duration of 30 days of the biggest site of N events, of the
 columns that settled dates have and by window functions, beside counting views and visitors of the
@@ -33,6 +34,7 @@ from datetime import timedelta
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -163,7 +165,8 @@ def of_report(runtime: Runtime, dates: Dates) -> object:
     cursor = runtime.cursor()
     snapshot = runtime.snapshots.take(dates, BIGGEST)
     relation = runtime.relation(cursor, snapshot, BIGGEST)
-    asked = Selection(site_id=BIGGEST, first=dates.first, last=dates.last, event_type="")
+    every: dict[str, Any] = {"event_type": "", "first": dates.first, "last": dates.last}
+    asked = Selection(site_id=BIGGEST, **every)
     return relation.rows(relation.events_with_visits(asked), f" SELECT {FIGURES} FROM events")
 
 
@@ -193,7 +196,7 @@ def main() -> None:
         run_one(arguments.years[0], arguments.a_day[0], arguments.cache)
         return
     print(f"{os.cpu_count()} cores, {platform.platform()}, load {os.getloadavg()[0]:.1f}; ms")
-    print(" " * 24 + "".join(map("{:>11}".format, HEADS)), flush=True)
+    print(" " * 24, *map("{:>10}".format, HEADS), flush=True)
     for years, a_day in product(arguments.years, arguments.a_day):
         # chdb opens one folder in the life of a process
         command = [sys.executable, "-m", "tests.bench.years", "--cache", str(arguments.cache)]

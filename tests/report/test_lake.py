@@ -240,6 +240,30 @@ def test_rows_of_a_large_site_stay_in_their_parts(folder, monkeypatch):
         assert views(client, limit=4) == 15
 
 
+def test_parts_with_few_rows_are_kept_in_memory_beside_those_with_many(folder, monkeypatch):
+    monkeypatch.setattr(site_rows, "SITE_ROWS_MAX", 10)
+    before = NOW - timedelta(days=3)
+    folder.holds(*(event(before, event_id=str(n)) for n in range(50)))
+    folder.settle()
+    reads = []
+    read = site_rows._rows_in
+    monkeypatch.setattr(
+        site_rows, "_rows_in", lambda *args: reads.append(len(args[1])) or read(*args)
+    )
+    with asking(folder.path) as client:
+        for n in range(3):
+            folder.holds(event(before, path=f"/{n}"), event(NOW, event_id=str(n)))
+            folder.holds(event(before, event_id="7"), event(NOW, event_id="0"))
+            assert views(client) == 50 + 2 * (n + 1)
+            assert views(client, date=before.date()) == 50 + n + 1
+            lines = client.get("/export", params={"site_id": "blog"}).content.splitlines()
+            assert len(lines) == 50 + 2 * (n + 1)
+        folder.holds(event(before, event_id="7"), event(before, event_id="x"), where="open")
+        assert views(client) == 50 + 2 * 3 + 1
+        assert figures(client, "/ledger")["balanced"]
+    assert sum(reads) == 3 * 4  # each once, and the settled part is never among them
+
+
 def test_a_change_within_the_tick_of_the_clock_that_stamps_it_is_seen(folder):
     folder.holds(event())
     parts = LakeListing(open_store(folder.path))
