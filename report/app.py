@@ -28,6 +28,7 @@ from report.questions import (
     download,
     ledger,
     live,
+    query,
     robots,
     sites,
     timeseries,
@@ -43,6 +44,7 @@ logger = logging.getLogger("report")
 QUESTIONS = (totals, timeseries, breakdown, robots, live, sites, ledger)
 RESOURCES = (
     *(resource(each.QUESTION) for each in QUESTIONS),
+    *query.RESOURCES,
     download.RESOURCE,
     *operations.RESOURCES,
 )
@@ -82,7 +84,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     app = Starlette(
         routes=[
             *page.routes(),
-            *(Route(each.path, each.get) for each in RESOURCES),
+            *(Route(each.path, each.get, methods=each.methods) for each in RESOURCES),
         ],
         middleware=[
             Middleware(Counted, paths=[each.path for each in RESOURCES]),

@@ -1,7 +1,7 @@
 """GET /stats/timeseries: the metrics of a selection by hour, day, week or month."""
 
 from math import inf
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -12,9 +12,11 @@ from report.snapshot.listed_part import ListedPart
 from report.snapshot.relation import Relation
 from report.snapshot.snapshot import Snapshot
 from report.terms import metrics
-from report.terms.buckets import Interval, buckets, count_at_most, date_of, key_of, key_sql
+from report.terms.buckets import buckets, count_at_most, date_of, key_of, key_sql
 from report.terms.period import Period
 from report.terms.selection import UTC, Selection, covered, covering
+
+Interval = Literal["hour", "day", "week", "month"]  # POST /query has more
 
 BUCKETS_MAX = 10_000
 BUCKETS_APART_MAX = 60  # each takes 0.7 ms to plan
