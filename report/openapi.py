@@ -36,7 +36,9 @@ def _operations(resource: Resource, with_token: bool) -> dict[str, Any]:
     """By method."""
     asks_token = with_token and not resource.is_open
     name = resource.path.strip("/").replace("/", "_").replace(".", "_")
-    every = {"summary": resource.summary} | ({"security": [{"token": []}]} if asks_token else {})
+    every: dict[str, Any] = {"summary": resource.summary} | (
+        {"security": [{"token": []}]} if asks_token else {}
+    )
     get = {
         "operationId": name,
         "parameters": list(_parameters(resource.takes)),

@@ -16,7 +16,7 @@ from report.snapshot.definition import Cursor
 from report.snapshot.relation import Relation
 from report.snapshot.visits import events_with_visits
 from report.terms.query.date_range import Range
-from report.terms.query.metrics import VISITORS
+from report.terms.query.parts import VISITORS
 from report.terms.query.request import Query
 from report.terms.selection import TYPE, Selection
 from report.terms.zone import local_time

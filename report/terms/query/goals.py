@@ -26,6 +26,18 @@ def condition(goal: Goal, bound: Bound) -> str:
     return f"coalesce({' AND '.join(parts)}, false)"
 
 
+def is_event(goals: Sequence[Goal], bound: Bound) -> str:
+    """Does the row count as an event? Engagement does if it fulfils one of these goals."""
+    scrolls = [condition(goal, bound) for goal in goals if goal.kind == "scroll"]
+    return f"({' OR '.join([f'event_type <> {bound(ENGAGEMENT)}', *scrolls])})"
+
+
+def fulfilled(goals: Sequence[Goal], bound: Bound) -> str:
+    """The list of the names of those that an event fulfils."""
+    each = (f"CASE WHEN {condition(goal, bound)} THEN {bound(goal.name)} END" for goal in goals)
+    return f"list_filter([{', '.join(each)}]::VARCHAR[], lambda name: name IS NOT NULL)"
+
+
 def value(goal: Goal, bound: Bound) -> str:
     """What the event is worth; null if that is no number."""
     assert goal.revenue

@@ -1,57 +1,37 @@
 """The metrics of POST /query. One row each: what it counts, over which rows, and as SQL.
 
-A metric is worked out of parts, and a part can be put together: of users, of sites, of what lies in
-parts of the lake and in the spool. Nothing else is ever added up. A part is counted over one of
-
-    events   the events that pass the filters and are of the dates. `engagement` is none, unless it
-             fulfils a goal (a scroll) that the question names
-    visits   the visits that pass (an event of theirs does) and begin on the dates: the rows are
-             their first page views, see compactor.lake.visits
-    pages    the pages that visits have seen by these events, each visit and page once, with what
-             engagement told of the two: `engaged_ms`, `scroll`
+A metric is a formula over parts, see report.terms.query.parts.
 
 Grouped by an event's dimension a visit is in every group in which it has an event, so that only
 counting visits means something (`of_events`); what is said of whole visits is refused there.
 A figure that has no meaning, as the bounce rate of no visits, is null. Ratios have two decimals.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from compactor.lake.visit_metrics import SUMS
 from ingest.sites.goals import Goal
 from report.terms.dimensions import KEY_CHARACTERS_MAX
 from report.terms.query import goals as of_goals
 from report.terms.query.bound import Bound
 from report.terms.query.dimensions import GOAL, PAGE, Dimension
+from report.terms.query.parts import (
+    EVENTS,
+    EXITS,
+    EXITS_SEEN,
+    VIEWS,
+    VISITS,
+    VISITS_SEEN,
+    WHO,
+    Merge,
+    Part,
+    of_visits,
+)
 from report.terms.query.wrong import Wrong, unknown
 
-Over = Literal["events", "visits", "pages"]
 Kind = Literal["count", "number", "points"]  # how a change of it is told; points: of percent
-Merge = Literal["sum", "fsum", "min", "max", "bool_or", "list"]
 
-IS_VIEW = "event_type = 'page_view'"
-READING = "sum(engaged_ms) AS engaged_ms, max(scroll) AS scroll"  # of a visit and a page
-VISIT_KEY = '(user_id, "date", visit)'
 PROPS = "props."
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What is over events is worked out for each user, and then merged: see of_users."""
-
-    name: str
-    over: Over
-    sql: str  # empty: that there is the user is enough
-    merge: Merge = "sum"
-    of_users: str = ""  # over what is kept of each user, if that is not merged
-
-    @property
-    def merged(self) -> str:
-        if self.merge == "list":
-            return f"flatten(list({self.name}) FILTER (WHERE {self.name} IS NOT NULL))"
-        return f"{self.merge}({self.name})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,27 +58,6 @@ def _ratio(above: str, below: str, times: str = "1.0") -> str:
     return f"round({times} * coalesce({above}, 0) / nullif({below}, 0), 2)"
 
 
-def _visits(name: str) -> Part:
-    """See compactor.lake.visit_metrics."""
-    return Part(f"visit_{name}", "visits", SUMS[name])
-
-
-VISITORS = Part("visitors", "events", "", of_users="count(user_id)")
-IS_DAILY = "starts_with(user_id, 'd:')"  # made for one day, and leads back to nobody
-DAILY = Part("of_days", "events", "", "bool_or", of_users=f"bool_or({IS_DAILY})")
-WHO = (VISITORS, DAILY)
-WHO_BY_VISITS = {
-    VISITORS: Part("visitors", "visits", "count(DISTINCT user_id)"),
-    DAILY: Part("of_days", "visits", f"bool_or({IS_DAILY})", "bool_or"),
-}
-EVENTS = Part("events", "events", "count(*)")
-VIEWS = Part("pageviews", "events", f"count(*) FILTER (WHERE {IS_VIEW})")
-VISITS = _visits("visits")
-VISITS_SEEN = Part("visits_seen", "events", f"count(DISTINCT {VISIT_KEY})")
-EXITS = Part("exits", "visits", "count(visit_exit)")
-EXITS_SEEN = Part(
-    "exits_seen", "events", f"count(DISTINCT {VISIT_KEY}) FILTER (WHERE {IS_VIEW} AND {{is_exit}})"
-)
 _ROWS = (
     Metric("visitors", "Distinct user_ids among the events.", WHO, _count("visitors")),
     Metric(
@@ -113,7 +72,7 @@ _ROWS = (
     Metric(
         "views_per_visit",
         "Page views of whole visits by visits.",
-        (_visits("views"), VISITS),
+        (of_visits("views"), VISITS),
         _ratio("visit_views", "visit_visits"),
         "number",
     ),
@@ -121,14 +80,14 @@ _ROWS = (
         "bounce_rate",
         "Percent of the visits with a page view that have one, no other event, and less than 10 s"
         " engaged.",
-        (_visits("bounces"), _visits("visits_with_views")),
+        (of_visits("bounces"), of_visits("visits_with_views")),
         _ratio("visit_bounces", "visit_visits_with_views", "100.0"),
         "points",
     ),
     Metric(
         "visit_duration",
         "Seconds from a visit's first event to its last, engagement among them; the mean.",
-        (_visits("ms"), VISITS),
+        (of_visits("ms"), VISITS),
         _ratio("visit_ms", "visit_visits", "0.001"),
         "number",
     ),
@@ -283,17 +242,6 @@ def _refuse_exits(
         raise Wrong(
             at, f"{metric.name} by event:page means nothing by {times[0]}; take visit:exit_page"
         )
-
-
-def parts_of(metrics: tuple[Metric, ...], by_event: bool) -> Iterator[Part]:
-    """Each once."""
-    seen = set()
-    for metric in metrics:
-        parts = metric.of_events if by_event and metric.of_events is not None else metric.parts
-        for part in parts:
-            if part.name not in seen:
-                seen.add(part.name)
-                yield part
 
 
 def change(kind: Kind, now: float | None, before: float | None) -> float | None:
