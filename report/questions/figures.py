@@ -79,7 +79,7 @@ class Figures:
 
     def close(self) -> None:
         for table in self._tables:
-            self._cursor.execute(f"DROP TABLE IF EXISTS temp.{table}")
+            self._cursor.execute(f"DROP TABLE IF EXISTS temp.{table}").fetchall()
 
     def _count(self, dates: Range) -> None:
         queries = {"main": self._query} | self._shares

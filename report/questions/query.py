@@ -182,7 +182,7 @@ def _try_patterns(cursor: Cursor, query: Query) -> None:
             continue
         for n, pattern in enumerate(leaf.given):
             try:
-                cursor.execute("SELECT regexp_matches('', $pattern)", {"pattern": pattern})
+                cursor.execute("SELECT regexp_matches('', $given)", {"given": pattern}).fetchall()
             except duckdb.InvalidInputException as error:
                 what = str(error).removeprefix("Invalid Input Error: ")
                 wrong = Wrong(f"{leaf.at}[2][{n}]", f"this is no pattern of RE2: {what}")

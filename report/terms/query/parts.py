@@ -67,7 +67,9 @@ WHO_BY_VISITS = {
 EVENTS = Part("events", "events", "count(*)")
 VIEWS = Part("pageviews", "events", f"count(*) FILTER (WHERE {IS_VIEW})")
 VISITS = of_visits("visits")
-VISITS_SEEN = Part("visits_seen", "events", f"count(DISTINCT {VISIT_KEY})")
+VISITS_SEEN = Part(
+    "visits_seen", "events", f"count(DISTINCT {VISIT_KEY}) FILTER (WHERE visit IS NOT NULL)"
+)
 EXITS = Part("exits", "visits", "count(visit_exit)")
 EXITS_SEEN = Part(
     "exits_seen", "events", f"count(DISTINCT {VISIT_KEY}) FILTER (WHERE {IS_VIEW} AND {{is_exit}})"
