@@ -136,8 +136,8 @@ def pairings(random):
         dimensions, operators = [], []
         for name, operator in list(pairs):
             is_time = name in TIMES and any(each in TIMES for each in dimensions if each != name)
-            room = name in dimensions or (len(dimensions) < 2 and not is_time)
-            if room and (operator in operators or len(operators) < 4):
+            room = name in dimensions or (len(dimensions) < 3 and not is_time)
+            if room and (operator in operators or len(operators) < 6):
                 dimensions += [] if name in dimensions else [name]
                 operators += [] if operator in operators else [operator]
                 pairs.remove((name, operator))

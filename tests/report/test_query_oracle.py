@@ -61,8 +61,7 @@ def by_hand(body, events):
 def alike(told, counted):
     """Ratios are told with two decimals."""
     return told.keys() == counted.keys() and all(
-        len(told[group]) == len(counted[group])
-        and all(map(is_close, told[group], counted[group]))
+        len(told[group]) == len(counted[group]) and all(map(is_close, told[group], counted[group]))
         for group in counted
     )
 

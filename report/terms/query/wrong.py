@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-ALL_MAX = 12  # of more words only those that are alike are told
+ALL_MAX = 20  # of more words only those that are alike are told
 
 
 class Wrong(ValueError):
