@@ -31,6 +31,7 @@ from report.questions import (
     query,
     robots,
     sites,
+    stats_v1,
     timeseries,
     totals,
 )
@@ -45,6 +46,7 @@ QUESTIONS = (totals, timeseries, breakdown, robots, live, sites, ledger)
 RESOURCES = (
     *(resource(each.QUESTION) for each in QUESTIONS),
     *query.RESOURCES,
+    *stats_v1.RESOURCES,
     download.RESOURCE,
     *operations.RESOURCES,
 )

@@ -3,48 +3,29 @@
 With GET the question is the parameter `query`, and its answer can be kept by ETag.
 """
 
-from collections.abc import Sequence
-from contextlib import AsyncExitStack, ExitStack
-from datetime import UTC, datetime
-from functools import partial
 from typing import Annotated
 
-import duckdb
 import msgspec
 from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ingest.http.body import decoded
-from report.engine.pool import Cursor
 from report.http.query_string import Nothing, decode
 from report.http.resource import Resource
-from report.http.responses import (
-    JSON,
-    entity_tag,
-    is_known,
-    media_type_for,
-    not_modified,
-    tagged,
-    to_csv,
-    to_json,
-)
+from report.http.responses import CSV, JSON, media_type_for, to_csv, to_json
 from report.problem import Code, Problem
-from report.questions.answer import Answer, table, told
-from report.questions.figures import Figures, resolved
+from report.questions.answer import Answer, table
+from report.questions.query_run import Form, asked
 from report.questions.question import format_of
-from report.questions.run import body_of, left_by, retried
-from report.runtime import Runtime
-from report.snapshot.snapshot import Snapshot
-from report.terms import sources
-from report.terms.query.date_range import Range
-from report.terms.query.filters import Leaf, leaves
-from report.terms.query.request import Body, Limits, Query, read
-from report.terms.query.wrong import Wrong
-from report.terms.zone import to_instant
+from report.terms.query.request import Body
 
 BODY_BYTES_MAX = 64 * 1024
 FORMAT = format_of(Answer)
+FORMS = {
+    JSON: Form(FORMAT, JSON, to_json),
+    CSV: Form(FORMAT, CSV, lambda answer: to_csv(*table(answer))),
+}
 
 
 class Takes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,112 +33,15 @@ class Takes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 async def answer(request: Request) -> Response:
-    return await retried((await Run.of(request)).attempt)
-
-
-class Run:
-    """One question of one request."""
-
-    @classmethod
-    async def of(cls, request: Request) -> "Run":
-        """Raises Problem for what cannot be asked."""
-        if request.method == "POST":
-            decode(request.scope["query_string"], Nothing)
-            encoding = request.headers.get("content-encoding", "")
-            text = decoded(await request.body(), encoding, BODY_BYTES_MAX)
-        else:
-            text = decode(request.scope["query_string"], Takes).query.encode()
-        return cls(request, _body(text))
-
-    def __init__(self, request: Request, body: Body) -> None:
-        self._request = request
-        self._runtime: Runtime = request.state.runtime
-        self._body = body
-        self._now = to_instant(datetime.now(UTC))
-        self._query = self._read()
-        self._media_type = media_type_for(request.headers, is_table=True)
-
-    def _read(self) -> Query:
-        settings = self._runtime.settings
-        limits = Limits(
-            settings.query_sites_max,
-            settings.query_terms_max,
-            settings.query_nesting_max,
-            settings.query_pattern_characters_max,
-            settings.query_rows_max,
-        )
-        try:
-            return read(self._body, limits, self._now, (), ())
-        except Wrong as wrong:
-            raise _problem(wrong) from None
-
-    async def attempt(self, held: bool) -> Response:
-        """`held`: the files of its snapshots stay until it is answered."""
-        async with AsyncExitStack() as stack:
-            snapshots = [
-                [
-                    await stack.enter_async_context(
-                        self._runtime.snapshot(each.utc_dates, site, held)
-                    )
-                    for site in self._query.sites
-                ]
-                for each in self._ranges
-            ]
-            tag = self._tag(snapshots)
-            if is_known(self._request.headers, tag):
-                if self._request.method == "POST":
-                    raise Problem(Code.UNCHANGED, "If-None-Match names the present answer.")
-                self._runtime.telemetry.known("not_modified")
-                return not_modified(tag)
-            make = partial(self._made, snapshots)
-            return tagged(await body_of(self._runtime, tag, make), tag, self._media_type)
-
-    @property
-    def _ranges(self) -> list[Range]:
-        return [self._query.range, *([self._query.compared] if self._query.compared else [])]
-
-    def _tag(self, snapshots: Sequence[Sequence[Snapshot]]) -> str:
-        """Of all that the answer depends on; of the time only as far as it says which dates."""
-        dates = repr([(each.first, each.last, each.intervals) for each in self._ranges])
-        return entity_tag(
-            FORMAT,
-            self._media_type.encode(),
-            sources.identity(),
-            msgspec.json.encode(self._body),
-            dates.encode(),
-            *(snapshot.identity for of_range in snapshots for snapshot in of_range),
-        )
-
-    async def _made(self, snapshots: Sequence[Sequence[Snapshot]]) -> bytes:
-        rows = sum(snapshot.cost_rows for of_range in snapshots for snapshot in of_range)
-        ask = partial(self._ask, snapshots)
-        return await self._runtime.pool.run(ask, rows, left_by(self._request))
-
-    def _ask(self, snapshots: Sequence[Sequence[Snapshot]], cursor: Cursor) -> bytes:
-        """In a thread."""
-        _try_patterns(cursor, self._query)
-        every = [
-            [
-                self._runtime.relation(cursor, snapshot, site)
-                for site, snapshot in zip(self._query.sites, of_range, strict=True)
-            ]
-            for of_range in snapshots
-        ]
-        query = resolved(self._query, every[0], self._now)
-        try:
-            with ExitStack() as stack:
-                figures = stack.enter_context(Figures("now", cursor, query, query.range, every[0]))
-                before = None
-                if query.compared:
-                    before = stack.enter_context(
-                        Figures("before", cursor, query, query.compared, every[1])
-                    )
-                answer = told(self._body, query, figures, before)
-        except Wrong as wrong:
-            raise _problem(wrong) from None
-        if self._media_type == JSON:
-            return to_json(answer)
-        return to_csv(*table(answer))
+    """Raises Problem."""
+    if request.method == "POST":
+        decode(request.scope["query_string"], Nothing)
+        encoding = request.headers.get("content-encoding", "")
+        text = decoded(await request.body(), encoding, BODY_BYTES_MAX)
+    else:
+        text = decode(request.scope["query_string"], Takes).query.encode()
+    form = FORMS[media_type_for(request.headers, is_table=True)]
+    return await asked(request, _body(text), form)
 
 
 def _body(text: bytes) -> Body:
@@ -169,24 +53,6 @@ def _body(text: bytes) -> Body:
         raise Problem(Code.MALFORMED_JSON, f"{error}.") from None
     except RecursionError:
         raise Problem(Code.MALFORMED_JSON, "It is nested too deeply.") from None
-
-
-def _problem(wrong: Wrong) -> Problem:
-    return Problem(Code.BAD_QUERY, f"{wrong}.")
-
-
-def _try_patterns(cursor: Cursor, query: Query) -> None:
-    """By who is to use them. Raises Problem."""
-    for leaf in (leaf for each in query.filters for leaf in leaves(each)):
-        if not isinstance(leaf, Leaf) or leaf.operator.takes != "pattern":
-            continue
-        for n, pattern in enumerate(leaf.given):
-            try:
-                cursor.execute("SELECT regexp_matches('', $given)", {"given": pattern}).fetchall()
-            except duckdb.InvalidInputException as error:
-                what = str(error).removeprefix("Invalid Input Error: ")
-                wrong = Wrong(f"{leaf.at}[2][{n}]", f"this is no pattern of RE2: {what}")
-                raise _problem(wrong) from None
 
 
 def resource(path: str) -> Resource:
