@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from report.engine.pool import Cursor
-from report.http.responses import entity_tag, is_known, not_modified, tagged
+from report.http.responses import entity_tag, is_known, not_modified, of_this_moment, tagged
 from report.problem import Code, Problem
 from report.questions.answer import Answer, told
 from report.questions.figures import Figures, resolved
@@ -34,6 +34,7 @@ class Form:
     version: bytes
     media_type: str
     tell: Callable[[Answer], bytes]
+    depends_on_clock: bool = False  # then no tag says what the answer is
 
 
 async def asked(request: Request, body: Body, form: Form) -> Response:
@@ -79,13 +80,15 @@ class Run:
                 ]
                 for each in self._ranges
             ]
+            make = partial(self._made, snapshots)
+            if self._form.depends_on_clock:
+                return of_this_moment(await make(), self._form.media_type)
             tag = self._tag(snapshots)
             if is_known(self._request.headers, tag):
                 if self._request.method == "POST":
                     raise Problem(Code.UNCHANGED, "If-None-Match names the present answer.")
                 self._runtime.telemetry.known("not_modified")
                 return not_modified(tag)
-            make = partial(self._made, snapshots)
             told = await body_of(self._runtime, tag, make)
             return tagged(told, tag, self._form.media_type)
 

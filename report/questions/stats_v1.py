@@ -204,16 +204,18 @@ def _resource(
     write: Callable[[Any], Body],
     answers: type[Struct] | None,
     tell: Callable[[Answer], bytes],
+    depends_on_clock: bool = False,
 ) -> Resource:
     version = format_of(answers) if answers else b"number"
+    form = Form(version, JSON, tell, depends_on_clock)
     return Resource(
         path=f"/api/v1/stats/{name}",
         summary=f"{name.capitalize()}, as older clients ask",
-        get=partial(_answer, takes, write, Form(version, JSON, tell)),
+        get=partial(_answer, takes, write, form),
         takes=takes,
         answers=answers,
         other_types=() if answers else (JSON,),
-        is_cached=True,
+        is_cached=not depends_on_clock,
         asks=True,
     )
 
@@ -222,5 +224,5 @@ RESOURCES = (
     _resource("aggregate", TakesAggregate, aggregate, Aggregate, tell_aggregate),
     _resource("timeseries", TakesTimeseries, timeseries, Rows, tell_timeseries),
     _resource("breakdown", TakesBreakdown, breakdown, Rows, tell_breakdown),
-    _resource("realtime/visitors", TakesRealtime, realtime, None, tell_realtime),
+    _resource("realtime/visitors", TakesRealtime, realtime, None, tell_realtime, True),
 )
