@@ -110,16 +110,14 @@ class Statement:
         told = ", ".join(f"{part.sql} AS {part.name}" for part in parts)
         seen, filters = self._seen, self._query.filters
         if all(map(is_of_visits, filters)):
-            passes = seen.passes(filters, seen.of_row)
+            passes = seen.passes(filters, seen.of_event)
         else:
             passes = seen.visits_pass(filters)
         each = enumerate(self._query.dimensions)
-        groups = "".join(f"{seen.of_row(dimension)} AS d{n}, " for n, dimension in each)
+        groups = "".join(f"{seen.of_event(dimension)} AS d{n}, " for n, dimension in each)
+        visits = seen.visits(f"{seen.is_dated()} AND {passes}")
         return f"""
-        SELECT {self._names}{told} FROM (
-            SELECT {groups}* FROM events
-            WHERE visit_views IS NOT NULL AND {seen.is_dated()} AND {passes}
-        ) {self._grouped}"""
+        SELECT {self._names}{told} FROM (SELECT {groups}* FROM {visits}) {self._grouped}"""
 
     def _of_pages(self, parts: Sequence[Part]) -> str:
         """Engagement is told of a visit and a page: it is that of the page views that pass."""

@@ -3,7 +3,7 @@
 It goes on after the definition of `events`, the site's rows of whole UTC dates; where a visit has
 to be known these have the columns of compactor.lake.visits.
 
-    begins   of each visit what its first page view says
+    begins   each visit's first page view, and what is in no visit, with what they say
     seen     every row, with what its visit says
     done_n   the visits in which something was done
 
@@ -40,20 +40,22 @@ class Seen:
         if not self._said:
             yield "seen AS NOT MATERIALIZED (SELECT * FROM events)"
         else:
+            names = ", ".join(name for name, _ in self._said.values())
             yield f"""begins AS MATERIALIZED (
-        SELECT {VISIT}, {self._told()} FROM events WHERE visit_views IS NOT NULL
+        SELECT *, {self._told()} FROM events WHERE visit_views IS NOT NULL OR visit IS NULL
     )"""
             yield f"""seen AS NOT MATERIALIZED (
-        SELECT events.*, begins.* EXCLUDE ({VISIT}) FROM events JOIN begins USING ({VISIT})
-        UNION ALL BY NAME
-        SELECT *, {self._told(in_no_visit=True)} FROM events WHERE visit IS NULL
+        SELECT * FROM events JOIN (
+            SELECT {VISIT}, {names} FROM begins WHERE visit IS NOT NULL
+        ) USING ({VISIT})
+        UNION ALL BY NAME SELECT * FROM begins WHERE visit IS NULL
     )"""
         yield from self._done
 
-    def _told(self, in_no_visit: bool = False) -> str:
+    def _told(self) -> str:
         """Who is in no visit speaks for itself, as far as that is possible."""
         return ", ".join(
-            f"{'NULL' if in_no_visit and each.is_of_visit_alone else sql} AS {name}"
+            f"{f'if(visit IS NULL, NULL, {sql})' if each.is_of_visit_alone else sql} AS {name}"
             for sql, (name, each) in self._said.items()
         )
 
@@ -66,6 +68,11 @@ class Seen:
         ]
         return f"({' OR '.join(either or ['false'])})"
 
+    def visits(self, condition: str) -> str:
+        """The visits of which it is true: their first page views, as rows of `begins`."""
+        begins = "begins" if self._said else "events"
+        return f"{begins} WHERE visit_views IS NOT NULL AND {condition}"
+
     # The value of a dimension
 
     def of_row(self, dimension: Dimension) -> str:
@@ -77,7 +84,7 @@ class Seen:
         return dimension.value(self._bound)
 
     def of_event(self, dimension: Dimension) -> str:
-        """Of a row of `seen`."""
+        """Of a row of `seen`, and of `begins`."""
         return self._of_visit(dimension) if dimension.is_of_visit else self.of_row(dimension)
 
     def of_event_of_visit(self, dimension: Dimension) -> str:
