@@ -146,3 +146,16 @@ def test_a_comparison_is_what_asking_for_those_dates_gives(berlin):
         "metrics": [0, 0],
         "change": [100.0, 100.0],
     }
+
+
+def test_who_stays_past_midnight_is_there_on_both_days_and_the_visit_on_the_first(tmp_path):
+    folder = Folder(tmp_path)
+    moments = ["2025-11-11T23:58:00-05:00", "2025-11-12T00:03:00-05:00"]
+    folder.holds(*(event(at, user_id="ann", path="/") for at in moments))
+    asked = {"site_id": "blog", "tz": "America/New_York", "metrics": ["visitors", "visits"]}
+    with asking(tmp_path) as client:
+        for day, figures in (("2025-11-11", [1, 1]), ("2025-11-12", [1, 0])):
+            for dimensions in ([], ["visit:entry_page"]):
+                more = {"date_range": [day, day], "dimensions": dimensions}
+                answer = client.post("/query", json=asked | more).json()
+                assert [row["metrics"] for row in answer["results"]] == [figures]
