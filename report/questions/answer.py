@@ -9,11 +9,12 @@ from msgspec import UNSET, Struct, UnsetType
 from report.questions.figures import Figures, Row, has_visitors
 from report.terms.buckets import OF_THE_CLOCK, buckets, count_at_most
 from report.terms.period import Period
+from report.terms.query.body import Body
 from report.terms.query.date_range import Range
 from report.terms.query.dimensions import Dimension
-from report.terms.query.metrics import change
+from report.terms.query.metric import change
 from report.terms.query.parts import VISITORS
-from report.terms.query.request import Body, Query
+from report.terms.query.request import Query
 from report.terms.query.wrong import Wrong
 from report.terms.zone import DAY_US, local_time, utc_date
 

@@ -18,7 +18,7 @@ from report.problem import Code, Problem
 from report.questions.answer import Answer, table
 from report.questions.query_run import Form, asked
 from report.questions.question import format_of
-from report.terms.query.request import Body
+from report.terms.query.body import Body
 
 BODY_BYTES_MAX = 64 * 1024
 FORMAT = format_of(Answer)

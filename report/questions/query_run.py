@@ -20,9 +20,10 @@ from report.questions.run import body_of, left_by, retried
 from report.runtime import Runtime
 from report.snapshot.snapshot import Snapshot
 from report.terms import sources
+from report.terms.query.body import Body
 from report.terms.query.date_range import Range
 from report.terms.query.filters import Leaf, leaves
-from report.terms.query.request import Body, Limits, Query, read
+from report.terms.query.request import Limits, Query, read
 from report.terms.query.wrong import Wrong
 from report.terms.zone import to_instant
 

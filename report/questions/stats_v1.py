@@ -32,8 +32,8 @@ from report.questions.answer import Answer
 from report.questions.query_run import Form, asked
 from report.questions.question import format_of
 from report.terms.period import ONE_DAY
+from report.terms.query.body import Body, Comparison, Include, Pagination
 from report.terms.query.date_range import add_months
-from report.terms.query.request import Body, Comparison, Include, Pagination
 from report.terms.selection import Site
 
 Number = int | float | None

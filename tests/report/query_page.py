@@ -11,7 +11,8 @@ from pathlib import Path
 from random import Random
 
 from report.terms.query.dimensions import PROPS, TIMES, dimensions
-from report.terms.query.metrics import METRICS, OF_PROPS, REVENUE
+from report.terms.query.metrics import METRICS
+from report.terms.query.numbers import OF_PROPS, REVENUE
 from report.terms.query.operators import OPERATORS
 from tests.processes import PROJECT
 from tests.report.holding import Folder, asking, event

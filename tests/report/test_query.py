@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from report.questions.statement import needs_visits
-from report.terms.query.request import Body, Limits, read
+from report.terms.query.body import Body
+from report.terms.query.request import Limits, read
 from tests.report import query_page
 from tests.report.holding import Folder, asking, event
 

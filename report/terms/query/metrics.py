@@ -7,14 +7,14 @@ counting visits means something (`of_events`); what is said of whole visits is r
 A figure that has no meaning, as the bounce rate of no visits, is null. Ratios have two decimals.
 """
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from ingest.sites.goals import Goal
 from report.terms.dimensions import KEY_CHARACTERS_MAX
-from report.terms.query import goals as of_goals
 from report.terms.query.bound import Bound
-from report.terms.query.dimensions import GOAL, PAGE, Dimension
+from report.terms.query.dimensions import GOAL, PAGE
+from report.terms.query.metric import Metric
+from report.terms.query.numbers import OF_PROPS, REVENUE, of_prop, of_revenue
 from report.terms.query.parts import (
     EVENTS,
     EXITS,
@@ -23,31 +23,12 @@ from report.terms.query.parts import (
     VISITS,
     VISITS_SEEN,
     WHO,
-    Merge,
     Part,
     of_visits,
 )
 from report.terms.query.wrong import Wrong, unknown
 
-Kind = Literal["count", "number", "points"]  # how a change of it is told; points: of percent
-
 PROPS = "props."
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    name: str
-    words: str
-    parts: tuple[Part, ...]
-    formula: str  # over the merged parts
-    kind: Kind = "count"
-    of_events: tuple[Part, ...] | None = None  # in place of parts, by an event's dimension
-    needs: str = ""  # a dimension
-    share_of: Literal["", "everyone", "before_goals", "each_group"] = ""  # whose visitors divide it
-
-    @property
-    def is_of_visits(self) -> bool:
-        return any(part.over == "visits" for part in self.parts)
 
 
 def _count(name: str) -> str:
@@ -149,12 +130,6 @@ _ROWS = (
     ),
 )
 METRICS = {row.name: row for row in _ROWS}
-
-REVENUE = {
-    "total_revenue": "What the events of goals are worth, by the prop that each names as revenue.",
-    "average_revenue": "The same, the mean over events that have it.",
-}
-OF_PROPS = ("sum", "avg", "min", "max", "median")
 NAMES = (*METRICS, *REVENUE, *(f"{each}:{PROPS}KEY" for each in OF_PROPS))
 
 
@@ -169,87 +144,10 @@ def metric(name: str, number: int, at: str, goals: tuple[Goal, ...], bound: Boun
     if function in OF_PROPS and key:
         if len(key) > KEY_CHARACTERS_MAX:
             raise Wrong(at, f"a key of props has at most {KEY_CHARACTERS_MAX} characters")
-        return _over_numbers(name, function, number, of_goals.number_of(key, bound))
+        return of_prop(name, function, key, number, bound)
     if name not in REVENUE:
         raise unknown(at, "metric", name, NAMES)
     worth = [goal for goal in goals if goal.revenue]
     if not worth:
         raise Wrong(at, f"{name} needs a goal with revenue, in {GOAL}; or take sum:props.KEY")
-    cases = (f"WHEN {_is_goal(goal, bound)} THEN {of_goals.value(goal, bound)}" for goal in worth)
-    function = "sum" if name == "total_revenue" else "avg"
-    return _over_numbers(name, function, number, f"CASE {' '.join(cases)} END", REVENUE[name])
-
-
-def _is_goal(goal: Goal, bound: Bound) -> str:
-    """By event:goal an event stands in the groups of all its goals; each has its own worth."""
-    return f"{of_goals.condition(goal, bound)} AND coalesce(goal = {bound(goal.name)}, true)"
-
-
-def _over_numbers(name: str, function: str, number: int, value: str, words: str = "") -> Metric:
-    """A part's name has a number: there may be several of a kind."""
-    words = words or f"The {function} of a prop's values that are numbers."
-    summed, counted = f"sum_{number}", f"count_{number}"
-    count = Part(counted, "events", f"count({value})")
-    total = Part(summed, "events", f"fsum({value})", "fsum")
-    if function in ("min", "max"):
-        part = Part(f"{function}_{number}", "events", f"{function}({value})", _merge_of(function))
-        return Metric(name, words, (part,), part.name, "number")
-    if function == "median":
-        listed = f"list({value}) FILTER (WHERE {value} IS NOT NULL)"
-        part = Part(f"list_{number}", "events", listed, "list")
-        return Metric(name, words, (part,), f"list_median({part.name})::DOUBLE", "number")
-    if function == "avg":
-        return Metric(name, words, (total, count), f"{summed} / nullif({counted}, 0)", "number")
-    return Metric(name, words, (total,), summed, "number")
-
-
-def _merge_of(function: str) -> Merge:
-    return "min" if function == "min" else "max"
-
-
-def refuse(metric: Metric, dimensions: tuple[Dimension, ...], has_goal: bool, at: str) -> None:
-    """Raises Wrong for what means nothing together."""
-    names = [dimension.name for dimension in dimensions]
-    of_event = [each.name for each in dimensions if each.level == "event"]
-    if metric.needs and metric.needs not in names:
-        raise Wrong(at, f"{metric.name} needs {metric.needs} among the dimensions")
-    if metric.share_of == "everyone" and not dimensions:
-        raise Wrong(at, f"{metric.name} needs dimensions: it is of all their visitors")
-    if metric.share_of in ("before_goals", "each_group") and not has_goal:
-        raise Wrong(at, f"{metric.name} needs {GOAL}, as a filter or among the dimensions")
-    if metric.is_of_visits and metric.of_events is None and of_event:
-        raise Wrong(
-            at,
-            f"{metric.name} is of whole visits and means nothing by {of_event[0]};"
-            " take visit:entry_page or another visit: dimension",
-        )
-    if metric.name.startswith("exit"):
-        _refuse_exits(metric, dimensions, of_event, at)
-    if any(part.over == "pages" for part in metric.parts):
-        others = [name for name in of_event if name not in (PAGE, "event:hostname")]
-        if others:
-            raise Wrong(at, f"{metric.name} is of pages and means nothing by {others[0]}")
-
-
-def _refuse_exits(
-    metric: Metric, dimensions: tuple[Dimension, ...], of_event: list[str], at: str
-) -> None:
-    others = [name for name in of_event if name != PAGE]
-    if of_event and others:
-        raise Wrong(at, f"{metric.name} means nothing by {others[0]}; take event:page")
-    times = [each.name for each in dimensions if each.level == "time"]
-    if of_event and times:
-        raise Wrong(
-            at, f"{metric.name} by event:page means nothing by {times[0]}; take visit:exit_page"
-        )
-
-
-def change(kind: Kind, now: float | None, before: float | None) -> float | None:
-    """From before to now, in percent; of rates in points. From nothing it is 100."""
-    if now is None or before is None:
-        return None
-    if kind == "points":
-        return round(now - before, 2)
-    if before == 0:
-        return 0.0 if now == 0 else 100.0
-    return round(100.0 * (now - before) / before, 2)
+    return of_revenue(name, worth, number, bound)

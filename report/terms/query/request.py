@@ -1,68 +1,26 @@
-"""The body of POST /query, in the vocabulary of Plausible's Stats API v2, and what it means.
-
-`Body` is what may be written, `Query` what is asked. Whatever is wrong is told as Wrong.
-"""
+"""What is asked with a body of POST /query. Whatever is wrong with it is told as Wrong."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET
 
-from ingest.sites.goals import Goal, Goals, Segment
+from ingest.sites.goals import Goal, Segment
 from report.terms.query import date_range as dates
 from report.terms.query import goals as of_goals
 from report.terms.query import metrics as of_metrics
+from report.terms.query.body import Body, Comparison, Direction, Include, Pagination
 from report.terms.query.bound import Bound
 from report.terms.query.date_range import Range
 from report.terms.query.dimensions import BOT, GOAL, TIME, Dimension, dimension
 from report.terms.query.filters import Filter, GoalLeaf, Leaf, Reader, is_about_goals, leaves
-from report.terms.query.metrics import Metric
+from report.terms.query.meaning import refuse
+from report.terms.query.metric import Metric
 from report.terms.query.wrong import Wrong
 from report.terms.robots import Bots
-from report.terms.selection import UTC, ZONES, Site
-
-DateRange = Annotated[
-    str | Annotated[list[str], Meta(min_length=2, max_length=2)],
-    Meta(description=f"{dates.WORDS}; dates are of tz."),
-]
-Direction = Literal["asc", "desc"]
-
-
-class Comparison(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What went before, beside each row."""
-
-    mode: Literal["previous_period", "year_over_year", "custom"]
-    date_range: DateRange | UnsetType = UNSET  # of custom
-
-
-class Include(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    time_labels: bool = False
-    total_rows: bool = False
-    comparisons: Comparison | None = None
-    imports: bool = False  # what was imported is events like others
-
-
-class Pagination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    limit: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
-    offset: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
-
-
-class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A question."""
-
-    site_id: Site | Annotated[list[Site], Meta(min_length=1)]
-    metrics: Annotated[list[str], Meta(min_length=1, description=", ".join(of_metrics.NAMES))]
-    date_range: DateRange
-    dimensions: list[str] | None = None
-    filters: list[list[Any]] | None = None
-    order_by: list[tuple[str, Direction]] | None = None
-    include: Include | None = None
-    pagination: Pagination | None = None
-    tz: Annotated[str, Meta(max_length=64, description="IANA time zone.")] = UTC
-    bots: Bots | None = None
-    goals: Goals = ()  # beside those of the site, by whose names they go
+from report.terms.selection import ZONES
 
 
 class Limits(NamedTuple):
@@ -226,7 +184,7 @@ def _metrics(
         if name in body.metrics[:n]:
             raise Wrong(at, f"{name!r} is named twice")
         found.append(of_metrics.metric(name, n, at, named, bound))
-        of_metrics.refuse(found[-1], dimensions, has_goal, at)
+        refuse(found[-1], dimensions, has_goal, at)
     return tuple(found)
 
 
