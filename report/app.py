@@ -28,8 +28,10 @@ from report.questions import (
     download,
     ledger,
     live,
+    query,
     robots,
     sites,
+    stats_v1,
     timeseries,
     totals,
 )
@@ -43,6 +45,8 @@ logger = logging.getLogger("report")
 QUESTIONS = (totals, timeseries, breakdown, robots, live, sites, ledger)
 RESOURCES = (
     *(resource(each.QUESTION) for each in QUESTIONS),
+    *query.RESOURCES,
+    *stats_v1.RESOURCES,
     download.RESOURCE,
     *operations.RESOURCES,
 )
@@ -82,7 +86,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     app = Starlette(
         routes=[
             *page.routes(),
-            *(Route(each.path, each.get) for each in RESOURCES),
+            *(Route(each.path, each.get, methods=each.methods) for each in RESOURCES),
         ],
         middleware=[
             Middleware(Counted, paths=[each.path for each in RESOURCES]),

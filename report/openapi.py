@@ -17,14 +17,14 @@ NO_CONTROL = r"^[^\x00-\x1F\x7F]*$"
 
 def document(resources: Sequence[Resource], with_token: bool) -> dict[str, Any]:
     """OpenAPI 3.1."""
-    kinds = [resource.answers for resource in resources if resource.answers]
+    kinds = [each for one in resources for each in (one.answers, one.body) if each]
     _, schemas = msgspec.json.schema_components(
         [*kinds, ProblemDetails], ref_template="#/components/schemas/{name}"
     )
     return {
         "openapi": "3.1.0",
         "info": {"title": "Footfall report", "version": "1"},
-        "paths": {each.path: {"get": _operation(each, with_token)} for each in resources},
+        "paths": {each.path: _operations(each, with_token) for each in resources},
         "components": {
             "schemas": schemas,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -32,14 +32,30 @@ def document(resources: Sequence[Resource], with_token: bool) -> dict[str, Any]:
     }
 
 
-def _operation(resource: Resource, with_token: bool) -> dict[str, Any]:
+def _operations(resource: Resource, with_token: bool) -> dict[str, Any]:
+    """By method."""
     asks_token = with_token and not resource.is_open
-    return {
-        "operationId": resource.path.strip("/").replace("/", "_").replace(".", "_"),
-        "summary": resource.summary,
+    name = resource.path.strip("/").replace("/", "_").replace(".", "_")
+    every: dict[str, Any] = {"summary": resource.summary} | (
+        {"security": [{"token": []}]} if asks_token else {}
+    )
+    get = {
+        "operationId": name,
         "parameters": list(_parameters(resource.takes)),
-        "responses": _responses(resource, asks_token),
-    } | ({"security": [{"token": []}]} if asks_token else {})
+        "responses": _responses(resource, resource.takes, asks_token),
+    }
+    if resource.body is None:
+        return {"get": every | get}
+    post = {
+        "operationId": f"{name}_post",
+        "requestBody": {"content": _json(resource.body), "required": True},
+        "responses": _responses(resource, resource.body, asks_token),
+    }
+    return {"get": every | get, "post": every | post}
+
+
+def _json(kind: type[Struct]) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{kind.__name__}"}}}
 
 
 def _parameters(takes: type[Struct]) -> Any:
@@ -58,15 +74,18 @@ def _parameters(takes: type[Struct]) -> Any:
         }
 
 
-def _responses(resource: Resource, asks_token: bool) -> dict[str, Any]:
+def _responses(resource: Resource, takes: type[Struct], asks_token: bool) -> dict[str, Any]:
     content: dict[str, Any] = {media: {} for media in resource.other_types}
     if resource.answers:
-        schema = {"$ref": f"#/components/schemas/{resource.answers.__name__}"}
-        content = {"application/json": {"schema": schema}, **content}
+        content = _json(resource.answers) | content
     responses: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
-    if resource.is_cached:
-        responses["304"] = {"description": "What If-None-Match names is still the answer."}
     refuses = [Code.BAD_PARAMETER, Code.METHOD_NOT_ALLOWED, Code.UNKNOWN_HOST]
+    if takes is resource.body:
+        refuses += [Code.TOO_LARGE, Code.UNSUPPORTED_ENCODING]
+    if resource.is_cached and takes is resource.body:
+        refuses.append(Code.UNCHANGED)
+    elif resource.is_cached:
+        responses["304"] = {"description": "What If-None-Match names is still the answer."}
     if resource.asks:
         refuses.append(Code.OVERLOADED)
     if asks_token:

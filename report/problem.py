@@ -17,6 +17,8 @@ class Code(StrEnum):
     HEADERS_TOO_LARGE = "headers_too_large"
     UNKNOWN_HOST = "unknown_host"
     BAD_PARAMETER = "bad_parameter"
+    BAD_QUERY = "bad_query"
+    UNCHANGED = "unchanged"
     UNAUTHORIZED = "unauthorized"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
@@ -31,6 +33,10 @@ class Code(StrEnum):
 PROBLEMS = Problems(
     Code,
     {
+        Code.BAD_QUERY: Kind(HTTPStatus.BAD_REQUEST, "The question cannot be asked like this"),
+        Code.UNCHANGED: Kind(
+            HTTPStatus.PRECONDITION_FAILED, "The answer is still the one you have"
+        ),
         Code.UNKNOWN_HOST: Kind(
             HTTPStatus.MISDIRECTED_REQUEST, "This service does not go by that name"
         ),

@@ -85,6 +85,21 @@ class Settings(
             "visits; more are refused: 503.",
         ),
     ] = 2_000_000
+    query_sites_max: Annotated[
+        int, Meta(ge=1, le=1_000, description="Sites that one POST /query is about.")
+    ] = 20
+    query_terms_max: Annotated[
+        int, Meta(ge=1, le=10_000, description="Metrics, dimensions and values in one POST /query.")
+    ] = 500
+    query_nesting_max: Annotated[
+        int, Meta(ge=1, le=32, description="How deep its filters stand in one another.")
+    ] = 8
+    query_pattern_characters_max: Annotated[
+        int, Meta(ge=1, le=10_000, description="Of a regular expression (RE2) in it.")
+    ] = 500
+    query_rows_max: Annotated[
+        int, Meta(ge=1, le=100_000, description="Rows of its answer; more are had by offset.")
+    ] = 10_000
     exports_max: Annotated[
         int, Meta(ge=1, le=64, description="Exports that run at once; more are refused: 503.")
     ] = 2

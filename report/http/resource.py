@@ -16,8 +16,13 @@ class Resource:
     summary: str
     get: Callable[[Request], Awaitable[Response]]
     takes: type[Struct] = Nothing
+    body: type[Struct] | None = None  # with POST, in place of what it takes; `get` answers it too
     answers: type[Struct] | None = None  # as JSON
     other_types: tuple[str, ...] = ()
     is_cached: bool = False  # by ETag
     is_open: bool = False  # to who has no token
     asks: bool = False  # a query, which may fail
+
+    @property
+    def methods(self) -> list[str]:
+        return ["GET", "POST"] if self.body else ["GET"]

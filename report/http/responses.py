@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -31,19 +32,21 @@ class Table:
 def to_body(told: msgspec.Struct, table: Table | None, media_type: str) -> bytes:
     if table is None or media_type == JSON:
         return to_json(told)
-    return _to_csv(table.row.__struct_fields__, msgspec.to_builtins(getattr(told, table.field)))
+    columns = table.row.__struct_fields__
+    rows = msgspec.to_builtins(getattr(told, table.field))
+    return to_csv(columns, ([row[name] for name in columns] for row in rows))
 
 
 def to_json(told: msgspec.Struct) -> bytes:
     return orjson.dumps(msgspec.to_builtins(told))
 
 
-def _to_csv(columns: tuple[str, ...], rows: list[dict[str, object]]) -> bytes:
+def to_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     """RFC 4180; null is an empty field, and no text is a formula."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(columns)
-    writer.writerows([_no_formula(row[name]) for name in columns] for row in rows)
+    writer.writerows([_no_formula(value) for value in row] for row in rows)
     return text.getvalue().encode()
 
 

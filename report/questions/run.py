@@ -73,23 +73,14 @@ class Run:
             if is_known(self._request.headers, tag):
                 self._runtime.telemetry.known("not_modified")
                 return not_modified(tag)
-            return tagged(await self._body_of(tag, snapshot), tag, self._media_type)
+            make = partial(self._body, snapshot)
+            return tagged(await body_of(self._runtime, tag, make), tag, self._media_type)
 
     def _tag(self, snapshot: Snapshot) -> str:
         """Of all that the answer depends on: how it is told, the URL, Accept, and what there is."""
         path, query = self._question.path.encode(), self._request.scope["query_string"]
         how = self._question.format, self._media_type.encode(), sources.identity()
         return entity_tag(*how, path, query, snapshot.identity)
-
-    async def _body_of(self, tag: str, snapshot: Snapshot) -> bytes:
-        """The one that was given for this tag before, if it is still there."""
-        known = self._runtime.answers.get(tag)
-        if known is not None:
-            self._runtime.telemetry.known("cached")
-            return known
-        body = await self._body(snapshot)
-        self._runtime.answers.put(tag, body)
-        return body
 
     async def _body(self, snapshot: Snapshot) -> bytes:
         ask = partial(self._ask, snapshot)
@@ -100,6 +91,17 @@ class Run:
         relation = self._runtime.relation(cursor, snapshot, self._scope.site)
         answer = self._question.ask(relation, self._asked)
         return to_body(answer, self._question.table, self._media_type)
+
+
+async def body_of(runtime: Runtime, tag: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
+    """The one that was given for this tag before, if it is still there."""
+    known = runtime.answers.get(tag)
+    if known is not None:
+        runtime.telemetry.known("cached")
+        return known
+    body = await make()
+    runtime.answers.put(tag, body)
+    return body
 
 
 def left_by(request: Request) -> Callable[[], Awaitable[None]]:

@@ -1,7 +1,7 @@
 """GET /stats/timeseries: the metrics of a selection by hour, day, week or month."""
 
 from math import inf
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -10,9 +10,11 @@ from report.problem import Code, Problem
 from report.questions.question import Question, of_selection
 from report.snapshot.relation import Relation
 from report.terms import metrics
-from report.terms.buckets import Interval, buckets, count_at_most, date_of, key_sql
+from report.terms.buckets import buckets, count_at_most, date_of, key_sql
 from report.terms.period import Period
 from report.terms.selection import Selection, covered, covering
+
+Interval = Literal["hour", "day", "week", "month"]  # POST /query has more
 
 BUCKETS_MAX = 10_000
 

@@ -1,9 +1,9 @@
-"""The buckets of a time series: hours, days, weeks and months of a zone's calendar.
+"""The buckets of a time series: minutes to quarters of a zone's calendar.
 
 A bucket's key is what DuckDB groups by: the local time at which it starts, in microseconds as if
-it were UTC. A clock that goes back shows an hour twice, so the key of an hour is the instant at
-which it starts; and where a clock changes within an hour, the rest of it is one of its own, which
-starts with the change.
+it were UTC. A clock that goes back shows an hour twice, so the key of an hour, or minute, is the
+instant at which it starts; and where a clock changes within an hour, the rest of it is one of its
+own, which starts with the change.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,11 +11,28 @@ from datetime import date, timedelta
 from typing import Literal
 
 from report.terms.period import ONE_DAY, Period
-from report.terms.zone import DAY_US, HOUR_US, Stretch, local_time, midnight, stretches, utc_date
+from report.terms.zone import (
+    DAY_US,
+    HOUR_US,
+    MINUTE_US,
+    Stretch,
+    local_time,
+    midnight,
+    stretches,
+    utc_date,
+)
 
-Interval = Literal["hour", "day", "week", "month"]
+Interval = Literal["minute", "hour", "day", "week", "month", "quarter"]
 
-DAYS_PER_BUCKET = {"hour": 1 / 24, "day": 1, "week": 7, "month": 28}
+DAYS_PER_BUCKET = {
+    "minute": 1 / 1440,
+    "hour": 1 / 24,
+    "day": 1,
+    "week": 7,
+    "month": 28,
+    "quarter": 90,
+}
+OF_THE_CLOCK = {"minute": MINUTE_US, "hour": HOUR_US}  # the others are of the calendar
 
 
 def count_at_most(interval: Interval, first: date, last: date) -> float:
@@ -31,7 +48,9 @@ def buckets(interval: Interval, period: Period) -> Iterator[tuple[int, str]]:
     first = first_day(interval, period.first)
     over = stretches(period.zone, midnight(first) - DAY_US, midnight(period.last) + 2 * DAY_US)
     found = (
-        _hours(period, over) if interval == "hour" else _days(interval, first, period.last, over)
+        _of_the_clock(OF_THE_CLOCK[interval], period, over)
+        if interval in OF_THE_CLOCK
+        else _days(interval, first, period.last, over)
     )
     for key, start in found:
         yield key, local_time(period.zone, start).isoformat()
@@ -39,13 +58,15 @@ def buckets(interval: Interval, period: Period) -> Iterator[tuple[int, str]]:
 
 def date_of(interval: Interval, key: int, zone: str) -> date:
     """The local date on which a bucket starts."""
-    return local_time(zone, key).date() if interval == "hour" else utc_date(key)
+    return local_time(zone, key).date() if interval in OF_THE_CLOCK else utc_date(key)
 
 
 def first_day(interval: Interval, day: date) -> date:
     """The first day of the bucket that has this day. Weeks are those of ISO 8601."""
     if interval == "week":
         return day - timedelta(days=day.weekday())
+    if interval == "quarter":
+        return day.replace(month=day.month - (day.month - 1) % 3, day=1)
     return day.replace(day=1) if interval == "month" else day
 
 
@@ -62,8 +83,9 @@ def _days(
 
 
 def _next(interval: Interval, day: date) -> date:
-    if interval == "month":
-        return (day + timedelta(days=31)).replace(day=1)
+    if interval in ("month", "quarter"):
+        days = 31 if interval == "month" else 3 * 31
+        return (day + timedelta(days=days)).replace(day=1)
     return day + (timedelta(days=7) if interval == "week" else ONE_DAY)
 
 
@@ -76,14 +98,16 @@ def _first_instant(shown: int, over: Sequence[Stretch]) -> tuple[int, int]:
     raise AssertionError("the stretches end before the period does")
 
 
-def _hours(period: Period, over: Sequence[Stretch]) -> Iterator[tuple[int, int]]:
+def _of_the_clock(
+    length: int, period: Period, over: Sequence[Stretch]
+) -> Iterator[tuple[int, int]]:
     for stretch in over:
         for start, end in period.intervals([stretch]):
-            hour = (start + stretch.offset) // HOUR_US * HOUR_US - stretch.offset
-            while hour < end:
-                key = max(hour, start)
+            bucket = (start + stretch.offset) // length * length - stretch.offset
+            while bucket < end:
+                key = max(bucket, start)
                 yield key, key
-                hour += HOUR_US
+                bucket += length
 
 
 def key_sql(interval: Interval, over: Sequence[Stretch]) -> str:
@@ -91,12 +115,13 @@ def key_sql(interval: Interval, over: Sequence[Stretch]) -> str:
     offset = _by_stretch(over, [each.offset for each in over])
     local = f"""make_timestamp(epoch_us("timestamp") + {offset})"""
     key = f"epoch_us(date_trunc('{interval}', {local}))"
-    if interval != "hour":
+    if interval not in OF_THE_CLOCK:
         return key
-    if all((each.start + each.offset) % HOUR_US == 0 for each in over[1:]):
+    length = OF_THE_CLOCK[interval]
+    if all((each.start + each.offset) % length == 0 for each in over[1:]):
         return f"{key} - {offset}"
     # An hour that a change cut short starts with the change. What `over` starts with is no change
-    starts = [over[0].start - HOUR_US, *(each.start for each in over[1:])]
+    starts = [over[0].start - length, *(each.start for each in over[1:])]
     return f"greatest({key} - {offset}, {_by_stretch(over, starts)})"
 
 

@@ -23,6 +23,7 @@ class Dimension:
     sql: str
     parameters: dict[str, str] = field(default_factory=dict)
     is_always_told: bool = False  # an answer says of it, too, that it was not filtered by
+    asked_as: str = ""  # its name in POST /query; empty: it is not asked for there
 
     @property
     def characters_max(self) -> int:
@@ -42,19 +43,48 @@ _ROWS = (
         "event_type",
         "event_type",
         is_always_told=True,
+        asked_as="event:name",
     ),
-    Dimension("path", "Path of the page", "path", "path", is_always_told=True),
     Dimension(
-        "referrer", "What led there", "referrer", "nullif(referrer, '')", is_always_told=True
+        "path", "Path of the page", "path", "path", is_always_told=True, asked_as="event:page"
     ),
-    Dimension("referrer_host", "The host that led there", "referrer", HOST, is_always_told=True),
+    Dimension(
+        "referrer",
+        "What led there",
+        "referrer",
+        "nullif(referrer, '')",
+        is_always_told=True,
+        asked_as="visit:referrer",
+    ),
+    Dimension(
+        "referrer_host",
+        "The host that led there",
+        "referrer",
+        HOST,
+        is_always_told=True,
+        asked_as="event:referrer_host",
+    ),
     Dimension("user_id", "Who it was", "user_id", "user_id", is_always_told=True),
-    Dimension("source", "Who led there, by name", "utm_source", sources.SOURCE),
-    Dimension("channel", "What kind of source led there", "utm_source", sources.CHANNEL),
+    Dimension(
+        "source", "Who led there, by name", "utm_source", sources.SOURCE, asked_as="visit:source"
+    ),
+    Dimension(
+        "channel",
+        "What kind of source led there",
+        "utm_source",
+        sources.CHANNEL,
+        asked_as="visit:channel",
+    ),
+    Dimension(
+        "hostname",
+        "Host of the page",
+        "hostname",
+        "nullif(hostname, '')",
+        asked_as="event:hostname",
+    ),
     *(
-        Dimension(name, words, name, f"nullif({name}, '')")
+        Dimension(name, words, name, f"nullif({name}, '')", asked_as=f"visit:{name}")
         for name, words in (
-            ("hostname", "Host of the page"),
             ("utm_source", "utm_source of the address"),
             ("utm_medium", "utm_medium of the address"),
             ("utm_campaign", "utm_campaign of the address"),
@@ -79,7 +109,10 @@ def dimension(name: str) -> Dimension:
     if not name.startswith(PROPS):
         return DIMENSIONS[name]
     key = name.removeprefix(PROPS)
-    # RFC 6901: unlike JSONPath it has no wildcards
-    pointer = "/" + key.replace("~", "~0").replace("/", "~1")
     sql = "json_extract_string(props, $pointer)"
-    return Dimension(name, f"Your own {key}", "props", sql, {"pointer": pointer})
+    return Dimension(name, f"Your own {key}", "props", sql, {"pointer": pointer_to(key)})
+
+
+def pointer_to(key: str) -> str:
+    """RFC 6901: unlike JSONPath it has no wildcards."""
+    return "/" + key.replace("~", "~0").replace("/", "~1")

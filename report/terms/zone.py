@@ -11,7 +11,8 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 SECOND_US = 1_000_000
-HOUR_US = 3_600 * SECOND_US
+MINUTE_US = 60 * SECOND_US
+HOUR_US = 60 * MINUTE_US
 DAY_US = 24 * HOUR_US
 PROBE_US = 6 * HOUR_US  # no zone has changed its offset twice in this time since 1970
 
@@ -51,6 +52,11 @@ def utc_date(instant: int) -> date:
 
 def to_datetime(instant: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=instant)
+
+
+def to_instant(at: datetime) -> int:
+    """Of a time that says its zone."""
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def instant(at: datetime) -> str:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ingest.event import StoredEvent
 from ingest.segment import CLOSED, OPEN
-from report.terms.buckets import Interval
+from report.questions.timeseries import Interval
 from tests.report import oracle
 from tests.report.holding import NOW, Folder, asking, event, figures, line
 
