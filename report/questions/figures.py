@@ -87,10 +87,7 @@ class Figures:
             zip(self._query.sites, self._relations, strict=True)
         ):
             asked = selection(self._query, dates, site)
-            if with_visits:
-                events = relation.events_with_visits(asked)
-            else:
-                events = relation.events(asked)
+            events = relation.events_with_visits(asked) if with_visits else relation.events(asked)
             for name, query in queries.items():
                 sql = statement(query, dates, with_visits)
                 self._tables.append(self._table(name, nth))
