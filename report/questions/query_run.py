@@ -23,7 +23,7 @@ from report.terms import sources
 from report.terms.query.body import Body
 from report.terms.query.date_range import Range
 from report.terms.query.filters import Leaf, leaves
-from report.terms.query.request import Limits, Query, read
+from report.terms.query.request import Limits, Named, Query, read
 from report.terms.query.wrong import Wrong
 from report.terms.zone import to_instant
 
@@ -65,7 +65,7 @@ class Run:
             settings.query_rows_max,
         )
         try:
-            return read(self._body, limits, self._now, (), ())
+            return read(self._body, limits, self._now, Named())
         except Wrong as wrong:
             raise _problem(wrong) from None
 

@@ -9,7 +9,7 @@ import pytest
 
 from report.questions.statement import needs_visits
 from report.terms.query.body import Body
-from report.terms.query.request import Limits, read
+from report.terms.query.request import Limits, Named, read
 from tests.report import query_page
 from tests.report.holding import Folder, asking, event
 
@@ -355,7 +355,7 @@ def test_no_visits_are_made_for_a_count_of_views():
 
     def needs(metrics, **asked):
         body = Body(site_id="x", date_range="day", metrics=metrics, **asked)
-        return needs_visits(read(body, limits, 10**15, (), ()))
+        return needs_visits(read(body, limits, 10**15, Named()))
 
     assert not needs(["visitors", "pageviews", "events", "sum:props.x"])
     assert not needs(["visitors", "percentage"], dimensions=["event:page", "visit:country"])

@@ -8,7 +8,7 @@ from ingest.sites.goals import Goals
 from report.terms.query.date_range import WORDS
 from report.terms.query.metrics import NAMES
 from report.terms.robots import Bots
-from report.terms.selection import UTC, Site
+from report.terms.selection import Site
 
 DateRange = Annotated[
     str | Annotated[list[str], Meta(min_length=2, max_length=2)],
@@ -47,6 +47,9 @@ class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     order_by: list[tuple[str, Direction]] | None = None
     include: Include | None = None
     pagination: Pagination | None = None
-    tz: Annotated[str, Meta(max_length=64, description="IANA time zone.")] = UTC
+    tz: (
+        Annotated[str, Meta(max_length=64, description="IANA time zone; else the site's, or UTC.")]
+        | UnsetType
+    ) = UNSET
     bots: Bots | None = None
     goals: Goals = ()  # beside those of the site, by whose names they go

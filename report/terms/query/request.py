@@ -1,6 +1,5 @@
 """What is asked with a body of POST /query. Whatever is wrong with it is told as Wrong."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal, NamedTuple
@@ -20,7 +19,7 @@ from report.terms.query.meaning import refuse
 from report.terms.query.metric import Metric
 from report.terms.query.wrong import Wrong
 from report.terms.robots import Bots
-from report.terms.selection import ZONES
+from report.terms.selection import UTC, ZONES
 
 
 class Limits(NamedTuple):
@@ -31,6 +30,14 @@ class Limits(NamedTuple):
     nesting: int
     pattern_characters: int
     rows: int
+
+
+class Named(NamedTuple):
+    """What the owner of the sites has said of them, and a question goes by."""
+
+    zone: str = UTC
+    goals: tuple[Goal, ...] = ()
+    segments: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +92,17 @@ class Query:
         return replace(self, range=range, dimensions=_suiting(self.dimensions, range))
 
 
-def read(
-    body: Body, limits: Limits, now: int, goals: Sequence[Goal], segments: Sequence[Segment]
-) -> Query:
-    """The question that is asked at this instant, of sites with these goals. Raises Wrong."""
+def read(body: Body, limits: Limits, now: int, sites: Named) -> Query:
+    """The question that is asked at this instant. Raises Wrong."""
     _bound_terms(body, limits)
-    if body.tz not in ZONES:
+    zone = sites.zone if body.tz is UNSET else body.tz
+    if zone not in ZONES:
         raise Wrong("$.tz", "tz is the name of an IANA time zone, as Europe/Berlin")
     given = {goal.name for goal in body.goals}
     of_goals.only_once(body.goals, "$.goals")
-    every = (*body.goals, *(goal for goal in goals if goal.name not in given))
-    range = dates.read(body.date_range, body.tz, now, "$.date_range")
-    reader = Reader(every, segments, limits.nesting, limits.pattern_characters)
+    every = (*body.goals, *(goal for goal in sites.goals if goal.name not in given))
+    range = dates.read(body.date_range, zone, now, "$.date_range")
+    reader = Reader(every, sites.segments, limits.nesting, limits.pattern_characters)
     filters = reader.all_of(body.filters or (), "$.filters")
     dimensions = _dimensions(body, range)
     by_goal = any(each.name == GOAL for each in dimensions)
@@ -112,7 +118,7 @@ def read(
         raise Wrong("$.pagination.limit", f"an answer has at most {limits.rows:,} rows")
     return Query(
         sites=tuple([body.site_id] if isinstance(body.site_id, str) else body.site_id),
-        zone=body.tz,
+        zone=zone,
         bots=body.bots or _bots_unless_given(dimensions, filters),
         range=range,
         metrics=metrics,
@@ -123,7 +129,7 @@ def read(
         limit=min(10_000, limits.rows) if page.limit is UNSET else page.limit,
         offset=page.offset,
         include=include,
-        compared=_compared(include.comparisons, range, body.tz, now),
+        compared=_compared(include.comparisons, range, zone, now),
         bound=bound,
     )
 
