@@ -17,17 +17,17 @@ from compactor.lake.format import NewerLake
 from compactor.lake.lock import Busy
 from compactor.scheduler import Scheduler, Stopped
 from compactor.settings import Settings
+from ingest.http.data_folder import open_data_folder
 from ingest.http.environment import parser_of
 
 
 def main() -> int:
     arguments = parse()
     settings = Settings.from_env(os.environ)
-    if not os.path.isdir(settings.data_dir):
-        raise SystemExit(f"compactor: DATA_DIR {settings.data_dir!r} is not a folder")
     logging.basicConfig(
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
+    open_data_folder("compactor", settings.data_dir)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
