@@ -1,4 +1,4 @@
-"""The reverse proxies of deploy/, as their files say, on other ports, with a certificate of ours."""
+"""The reverse proxies of deploy/, as their files say, on other ports and with our certificate."""
 
 import re
 import subprocess
