@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 import duckdb
 
 import compactor.allocator  # noqa: F401  first: it speaks to pyarrow before pyarrow is there
-from compactor.commands import erase, expire, verify
+from compactor.commands import backup, erase, expire, restore, verify
 from compactor.jobs.erase import Subject
 from compactor.lake.disk import CannotExchange
 from compactor.lake.format import NewerLake
@@ -43,6 +44,10 @@ def run(arguments: argparse.Namespace, settings: Settings, stop: threading.Event
     match arguments.command:
         case "verify":
             return verify(settings, stop)
+        case "backup":
+            return backup(settings, arguments.folder)
+        case "restore":
+            return restore(settings, arguments.folder)
         case "erase":
             subject = Subject(arguments.site, arguments.user)
             return erase(settings, subject, arguments.dry_run, arguments.wait_s, stop)
@@ -60,6 +65,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--once", action="store_true", help="compact all that waits now, and end")
     commands = parser.add_subparsers(dest="command", title="commands, beside a running compactor")
     commands.add_parser("verify", help="check every page, count and key of the lake")
+    command = commands.add_parser("backup", help="copy all that DATA_DIR keeps, while it runs")
+    command.add_argument("folder", type=Path, help="that is not there yet")
+    command = commands.add_parser("restore", help="put a backup into a DATA_DIR that is empty")
+    command.add_argument("folder", type=Path, help="of a backup")
     command = commands.add_parser("expire", help="move dates out that are past their retention")
     command.add_argument("--undo", action="store_true", help="move those back that are not")
     command.add_argument("--force", action="store_true", help="though the clock is doubted")

@@ -1,4 +1,4 @@
-"""What an operator runs by hand, beside a running compactor: verify, expire, erase."""
+"""What an operator runs by hand, beside a running compactor: verify, expire, erase, backup."""
 
 import sys
 import threading
@@ -7,9 +7,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from compactor.jobs.backup import back_up, put_back
 from compactor.jobs.erase import Subject, erase_date, erase_from_quarantine, rows_of
 from compactor.jobs.verify import Verification
-from compactor.lake.disk import CannotExchange
+from compactor.lake.disk import CannotExchange, Disk
 from compactor.lake.format import UnreadablePart
 from compactor.lake.listing import Lake
 from compactor.lake.store import open_store
@@ -33,6 +34,17 @@ def verify(settings: Settings, stop: threading.Event) -> int:
             tqdm.write(finding, file=sys.stdout)
     print(verification.summary())
     return 1 if verification.findings else 0
+
+
+def backup(settings: Settings, folder: Path) -> int:
+    data_dir = Path(settings.data_dir)
+    print(f"{folder}: {back_up(data_dir, open_store(data_dir), folder, Disk())}")
+    return 0
+
+
+def restore(settings: Settings, folder: Path) -> int:
+    print(f"{settings.data_dir}: {put_back(folder, Path(settings.data_dir), Disk())}")
+    return 0
 
 
 def expire(

@@ -112,7 +112,7 @@ def compact_once(data_dir: Path, code: Path = PROJECT) -> str:
     return compactor("--once", data_dir=data_dir, code=code)
 
 
-def compactor(*arguments: str, data_dir: Path, code: Path = PROJECT) -> str:
+def compactor(*arguments: str, data_dir: Path, code: Path = PROJECT, status: int = 0) -> str:
     """`python -m compactor …`; returns what it said."""
     done = subprocess.run(
         [sys.executable, "-m", "compactor", *arguments],
@@ -122,7 +122,7 @@ def compactor(*arguments: str, data_dir: Path, code: Path = PROJECT) -> str:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == status, done.stdout
     return done.stdout
 
 
