@@ -77,7 +77,7 @@ class Machine:
 
     def shell(self, script: str) -> subprocess.CompletedProcess[str]:
         pip = [f"{name}={value}" for name, value in os.environ.items() if name.startswith("PIP_")]
-        enter = ["nsenter", "--target", self._leader() or "", "--all", "--wdns", "/root"]
+        enter = ["nsenter", "--target", self._leader() or "", "--all"]
         clean = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", *pip]
         return subprocess.run(
             [*enter, *clean, "bash", "-c", script], capture_output=True, text=True
@@ -115,6 +115,7 @@ def empty_machine(root: Path) -> Iterator[Machine]:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     for file in OF_THIS_MACHINE:
         shutil.copy(file, f"{root}{file}")
+    (root / "etc" / "hosts").write_text("127.0.0.1 localhost\n")
     subprocess.run(["git", "clone", "--quiet", str(PROJECT), f"{root}{CLONE}"], check=True)
     machine = Machine(root)
     try:
