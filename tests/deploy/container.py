@@ -61,6 +61,7 @@ def build() -> None:
         "buildah",
         "build",
         "--pull=never",
+        "--isolation=chroot",
         "--network=host",
         *settings,
         "-f",

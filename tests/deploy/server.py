@@ -163,7 +163,8 @@ def look(machine: Machine) -> int:
     lines = commands("README.md", "server")
     assert lines[0] == "DOMAIN=example.com"
     token = machine.type(["DOMAIN=localhost", *lines[1:]]).strip().partition("=")[2]
-    wait_for(lambda: machine.curl("https://ingest.localhost/ready"), "ingest behind TLS")
+    for name in ("ingest", "stats"):
+        wait_for(lambda url=f"https://{name}.localhost/ready": machine.curl(url), f"{name} by TLS")
     print(f"{time.monotonic() - began:6.1f} s from an empty Debian to the first answer by TLS")
     assert "accepted" in machine.curl("https://ingest.localhost/event", "-d", EVENT)
     assert "<title>" in machine.curl("https://stats.localhost/")
