@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 import duckdb
 
 import compactor.allocator  # noqa: F401  first: it speaks to pyarrow before pyarrow is there
-from compactor.commands import erase, expire, upgrade, verify
+from compactor.commands import backup, erase, expire, restore, upgrade, verify
 from compactor.jobs.erase import Subject
 from compactor.jobs.upgrade import NoRoom
 from compactor.lake.disk import CannotExchange
@@ -18,17 +19,17 @@ from compactor.lake.format import NewerLake
 from compactor.lake.lock import Busy
 from compactor.scheduler import Scheduler, Stopped
 from compactor.settings import Settings
+from ingest.http.data_folder import open_data_folder
 from ingest.http.environment import parser_of
 
 
 def main() -> int:
     arguments = parse()
     settings = Settings.from_env(os.environ)
-    if not os.path.isdir(settings.data_dir):
-        raise SystemExit(f"compactor: DATA_DIR {settings.data_dir!r} is not a folder")
     logging.basicConfig(
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
+    open_data_folder("compactor", settings.data_dir)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -46,6 +47,10 @@ def run(arguments: argparse.Namespace, settings: Settings, stop: threading.Event
             return verify(settings, stop)
         case "upgrade":
             return upgrade(settings, arguments.dry_run, stop)
+        case "backup":
+            return backup(settings, arguments.folder)
+        case "restore":
+            return restore(settings, arguments.folder)
         case "erase":
             subject = Subject(arguments.site, arguments.user)
             return erase(settings, subject, arguments.dry_run, arguments.wait_s, stop)
@@ -65,6 +70,10 @@ def parse() -> argparse.Namespace:
     commands.add_parser("verify", help="check every page, count and key of the lake")
     command = commands.add_parser("upgrade", help="write a lake of an older release anew, and end")
     _dry_run(command)
+    command = commands.add_parser("backup", help="copy all that DATA_DIR keeps, while it runs")
+    command.add_argument("folder", type=Path, help="that is not there yet")
+    command = commands.add_parser("restore", help="put a backup into a DATA_DIR that is empty")
+    command.add_argument("folder", type=Path, help="of a backup")
     command = commands.add_parser("expire", help="move dates out that are past their retention")
     command.add_argument("--undo", action="store_true", help="move those back that are not")
     command.add_argument("--force", action="store_true", help="though the clock is doubted")

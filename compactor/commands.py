@@ -1,4 +1,4 @@
-"""What an operator runs by hand, beside a running compactor: verify, upgrade, expire, erase."""
+"""What an operator runs by hand, beside a running compactor: verify, upgrade, backup, expire, erase."""
 
 import sys
 import threading
@@ -7,12 +7,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from compactor.jobs.backup import back_up, put_back
 from compactor.jobs.erase import Subject, erase_from_quarantine, erase_in, rows_of
 from compactor.jobs.expire import to_restore
 from compactor.jobs.old_lake import bytes_needed, contents, old_years
 from compactor.jobs.verify import Verification
 from compactor.lake.columns import FORMAT_VERSION
-from compactor.lake.disk import CannotExchange
+from compactor.lake.disk import CannotExchange, Disk
 from compactor.lake.listing import Lake
 from compactor.lake.store import open_store
 from compactor.scheduler import Scheduler
@@ -69,6 +70,17 @@ def _survey(lake: Lake) -> int:
         + (f"; needs {needed} bytes of disk, {free} are free" if years else "; nothing to do")
     )
     return 1 if years and needed > free else 0
+
+
+def backup(settings: Settings, folder: Path) -> int:
+    data_dir = Path(settings.data_dir)
+    print(f"{folder}: {back_up(data_dir, open_store(data_dir), folder, Disk())}")
+    return 0
+
+
+def restore(settings: Settings, folder: Path) -> int:
+    print(f"{settings.data_dir}: {put_back(folder, Path(settings.data_dir), Disk())}")
+    return 0
 
 
 def expire(

@@ -106,6 +106,9 @@ class Scheduler:
         # Said once, until it is otherwise
         self._is_refused = False
 
+        # Why the last pass failed
+        self._trouble: str | None = None
+
     def _refuse_newer(self) -> None:
         """Before anything of a newer Footfall's lake is touched. Raises NewerLake."""
         if newest := self.lake.newest():
@@ -119,6 +122,7 @@ class Scheduler:
             try:
                 self.turn(everything=False)
                 self._write_view()
+                self._tell(None)
             except Stopped:
                 break
             except NewerLake:
@@ -129,12 +133,22 @@ class Scheduler:
                 self._is_refused = True
                 self._stop.wait(UPGRADE_WAIT_S)
             except (OSError, duckdb.Error, pa.ArrowException) as error:
-                logger.error("the pass failed and will be repeated: %s", error)
+                self._tell(str(error))
                 self._be_careful()
             except Exception:  # a mistake of ours: to end would end ingest, too, under honcho
                 logger.exception("the pass failed and will be repeated")
                 self._be_careful()
             self._stop.wait(self._settings.poll_interval_s)
+
+    def _tell(self, trouble: str | None) -> None:
+        """Once, however often the pass is repeated."""
+        if trouble == self._trouble:
+            return
+        if trouble:
+            logger.error("the pass failed and will be repeated: %s", trouble)
+        else:
+            logger.warning("passes go on again")
+        self._trouble = trouble
 
     def _be_careful(self) -> None:
         self._backlog.careful = True

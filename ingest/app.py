@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ingest import clock
 from ingest.context.request import Context
 from ingest.dialects.dialect import Route
 from ingest.dialects.routes import ROUTES, plain_targets
@@ -58,7 +59,7 @@ def create_app(
         answers = Answers(settings, metrics)
         limits = Limits(settings, metrics)
         visitors = Visitors(settings.data_dir)
-        sweeper = asyncio.create_task(visitors.sweep())
+        tasks = [asyncio.create_task(each) for each in (visitors.sweep(), clock.watch())]
         try:
             yield {
                 "settings": settings,
@@ -75,7 +76,8 @@ def create_app(
                 "plain_targets": plain_targets(routes, settings.ack),
             }
         finally:
-            sweeper.cancel()
+            for task in tasks:
+                task.cancel()
             limits.close()
             await spool.close()
 

@@ -81,6 +81,10 @@ class Settings(
         float,
         Meta(gt=0, description="A connection whose client takes no answer for so long ends."),
     ] = 30.0
+    drain_s_max: Annotated[
+        float,
+        Meta(ge=0, le=60, description="A stop waits so long for the last request of a connection."),
+    ] = 1.0
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:

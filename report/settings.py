@@ -49,6 +49,10 @@ class Settings(
         float,
         Meta(gt=0, description="A connection whose client takes no answer for so long ends."),
     ] = 60.0
+    drain_s_max: Annotated[
+        float,
+        Meta(ge=0, le=60, description="A stop waits so long for the last request of a connection."),
+    ] = 1.0
     pending_bytes_max: Annotated[
         int, Meta(ge=1 << 20, description="What requests that are not answered yet may hold: 503.")
     ] = 64 << 20

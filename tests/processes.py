@@ -15,6 +15,8 @@ import httpx2
 
 PROJECT = Path(__file__).parent.parent
 PATIENCE_S = 20.0
+# sd_listen_fds(3): the socket is descriptor 3, and LISTEN_PID the process that it is for
+HAND_OVER = ["bash", "-c", 'fd=$1; shift; LISTEN_PID=$$ exec "$@" 3<&"$fd"', "-"]
 
 
 def wait_for(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
@@ -42,24 +44,31 @@ class Stage:
         data_dir: Path,
         code: Path = PROJECT,
         program: str = "",
+        listener: socket.socket | None = None,
         **settings: object,
     ) -> None:
+        """`listener` is handed over to it, as systemd does."""
         self.name = name
-        self.port = free_port()
+        self.port = listener.getsockname()[1] if listener else free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = data_dir / f"{name}-{self.port}.log"
+        handed = (listener.fileno(),) if listener else ()
+        command = [sys.executable, *(("-c", program) if program else ("-m", name))]
         own = {f"{name.upper()}_{key.upper()}": str(value) for key, value in settings.items()}
         if name != "compactor":
             own[f"{name.upper()}_PORT"] = str(self.port)
         self.environment = clean_environment() | own | {"DATA_DIR": str(data_dir)}
+        if listener:
+            self.environment["LISTEN_FDS"] = "1"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *(("-c", program) if program else ("-m", name))],
+                [*HAND_OVER, str(handed[0]), *command] if handed else command,
                 cwd=code,
                 env=self.environment,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                pass_fds=handed,
             )
 
     def answers(self) -> bool:
@@ -81,10 +90,14 @@ class Stage:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def stop(self) -> int:
-        """SIGTERM, as honcho sends it; returns the exit status."""
+    def terminate(self) -> None:
+        """SIGTERM, as honcho sends it."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGTERM)
+
+    def stop(self) -> int:
+        """Terminates it; returns the exit status."""
+        self.terminate()
         return self.process.wait(timeout=10)
 
 
@@ -99,7 +112,7 @@ def compact_once(data_dir: Path, code: Path = PROJECT) -> str:
     return compactor("--once", data_dir=data_dir, code=code)
 
 
-def compactor(*arguments: str, data_dir: Path, code: Path = PROJECT) -> str:
+def compactor(*arguments: str, data_dir: Path, code: Path = PROJECT, status: int = 0) -> str:
     """`python -m compactor …`; returns what it said."""
     done = subprocess.run(
         [sys.executable, "-m", "compactor", *arguments],
@@ -109,7 +122,7 @@ def compactor(*arguments: str, data_dir: Path, code: Path = PROJECT) -> str:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == status, done.stdout
     return done.stdout
 
 

@@ -8,7 +8,7 @@ import pytest
 TESTS = Path(__file__).parent
 COMMANDS = [
     f"tests.{path.parent.name}.{path.stem}"
-    for folder in ("bench", "chaos")
+    for folder in ("bench", "chaos", "deploy")
     for path in sorted((TESTS / folder).glob("*.py"))
     if path.stem != "__init__"
 ]

@@ -41,18 +41,6 @@ def start_and_fail(stage, environment):
     return lines[0]
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_missing_data_folder_stops_the_start(stage, tmp_path):
-    line = start_and_fail(stage, {"DATA_DIR": str(tmp_path / "typo")})
-    assert "DATA_DIR" in line
-    assert "typo" in line
-
-
-@pytest.mark.parametrize("stage", ["ingest", "compactor"])
-def test_a_data_folder_that_takes_no_files_stops_the_start(stage):
-    assert "/proc" in start_and_fail(stage, {"DATA_DIR": "/proc"})  # read-only for root, too
-
-
 @pytest.mark.parametrize("system", ["darwin", "win32"])
 def test_another_system_than_linux_stops_the_start(system):
     """As far as that can be seen from here: without what only Linux has."""

@@ -21,7 +21,7 @@ from ingest.http.incoming import BODY, HEAD, IDLE, PARTING, PIECE_BYTES, Incomin
 from ingest.http.limits import LINGER_S, Ended
 from ingest.http.message import Headers, Target, encode, malformed
 from ingest.http.pace import Pace
-from ingest.http.peer import has_left
+from ingest.http.peer import has_left, unread_input_bytes
 from ingest.http.problem import Code, Refused
 
 UNPARSED_BYTES_MAX = 64 * 1024  # with more, no more is read
@@ -123,6 +123,8 @@ class Connection(Incoming):
             self.unparsed += data
             self.go_on()
             self._hold()
+        if self.limits.is_stopping:
+            self._make_last()
 
     def eof_received(self) -> bool:
         """The client sends no more, but may wait for its answers: RFC 9112, 9.6."""
@@ -144,10 +146,23 @@ class Connection(Incoming):
         self.go_on()
 
     def shutdown(self) -> None:
-        """Uvicorn's `Server` stops."""
-        if self.phase in (HEAD, BODY):  # it could keep us waiting
+        """Uvicorn's `Server` stops.
+
+        A request may be on its way here, and would be lost if we closed now. So the next answer
+        says that it is the last one (RFC 9112, 9.6), and who asks nothing is waited for.
+        """
+        self.limits.stop()
+        self._make_last()
+
+    def _make_last(self) -> None:
+        """When the server stops, and all that was received is there to be answered."""
+        if self.at_work and self.phase == IDLE and not self.unparsed:
+            self.close_after_answers()
+
+    def _stop_waiting(self) -> None:
+        if self.phase in (HEAD, BODY):
             self.refuse(Refused(Code.STOPPING, "The server is stopping; try again."))
-        else:
+        elif not unread_input_bytes(self.transport):
             self.close_after_answers()
 
     # From requests to answers
@@ -194,6 +209,8 @@ class Connection(Incoming):
         self.parse_on()
         self._hold()
         if self.at_work:
+            if self.limits.is_stopping:
+                self._make_last()
             return
         if self.refused:
             self._part()
@@ -291,6 +308,8 @@ class Connection(Incoming):
         elif self.phase == PARTING:
             if waited_s > LINGER_S:
                 self.transport.abort()
+        elif now >= self.limits.stops_at:
+            self._stop_waiting()
         elif self.phase == HEAD:
             if waited_s > settings.headers_s_max:
                 self.refuse(Refused(Code.REQUEST_TIMEOUT, "The headers took too long."))

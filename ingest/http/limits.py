@@ -1,6 +1,7 @@
 """What the connections of a process may take from it: places, time and memory."""
 
 import asyncio
+import math
 from enum import StrEnum
 from heapq import nsmallest
 from typing import Protocol
@@ -35,6 +36,8 @@ class Settings(Protocol):
     def idle_s_max(self) -> float: ...
     @property
     def answer_s_max(self) -> float: ...
+    @property
+    def drain_s_max(self) -> float: ...
     @property
     def pending_bytes_max(self) -> int: ...
 
@@ -71,10 +74,18 @@ class Limits:
         self.now = self.loop.time()  # as of the last sweep
         self.connections: dict[Connection, None] = {}  # in the order of their coming
         self.held_bytes = 0
+        self.is_stopping = False
+        self.stops_at = math.inf
         self._timer = self.loop.call_later(SWEEP_S, self._sweep)
 
     def close(self) -> None:
         self._timer.cancel()
+
+    def stop(self) -> None:
+        """Each connection has one more request, if it comes in time."""
+        if not self.is_stopping:
+            self.is_stopping = True
+            self.stops_at = self.loop.time() + self.settings.drain_s_max
 
     def _sweep(self) -> None:
         self._timer = self.loop.call_later(SWEEP_S, self._sweep)

@@ -4,7 +4,7 @@ import asyncio
 import fcntl
 import socket
 import struct
-from termios import TIOCOUTQ
+from termios import FIONREAD, TIOCOUTQ
 
 TCP_CLOSE = 7  # include/net/tcp_states.h: it was reset
 
@@ -16,7 +16,7 @@ def unread_bytes(transport: asyncio.Transport) -> int:
     which may have megabytes, is free.
     """
     ours = transport.get_write_buffer_size()
-    return ours + _in_kernel(transport) if ours else 0
+    return ours + _queued(transport, TIOCOUTQ) if ours else 0
 
 
 def has_left(transport: asyncio.Transport) -> bool:
@@ -28,9 +28,14 @@ def has_left(transport: asyncio.Transport) -> bool:
     return info[0] == TCP_CLOSE
 
 
-def _in_kernel(transport: asyncio.Transport) -> int:
+def unread_input_bytes(transport: asyncio.Transport) -> int:
+    """Bytes that have come and that the event loop has not read yet (SIOCINQ)."""
+    return _queued(transport, FIONREAD)
+
+
+def _queued(transport: asyncio.Transport, which: int) -> int:
     try:
-        queued = fcntl.ioctl(_socket(transport).fileno(), TIOCOUTQ, b"\0\0\0\0")
+        queued = fcntl.ioctl(_socket(transport).fileno(), which, b"\0\0\0\0")
     except (OSError, ValueError):  # ValueError: it is closed
         return 0
     (count,) = struct.unpack("i", queued)

@@ -1,6 +1,7 @@
 """A stage as a process: it listens, says so, serves until a signal comes, and stops in order."""
 
 import logging
+import math
 import resource
 import signal
 import socket
@@ -21,7 +22,7 @@ LOGGING = {  # a dict because uvicorn hands it on to every worker
 }
 BACKLOG = 2048
 OTHER_FILES = 64  # that a process has open beside its connections
-GRACE_S = 3  # for requests under way at shutdown; with what is closed after them it stays under 5
+GRACE_S = 2  # and the drain: for requests under way at a stop, and what is closed after them
 
 
 def listen(stage: str, host: str, port: int) -> socket.socket:
@@ -54,6 +55,7 @@ def serve(
     make_app: Callable[[], Starlette],
     connection: type[Connection],
     listener: socket.socket,
+    drain_s_max: float,
     workers: int = 1,
 ) -> int:
     """Until SIGINT or SIGTERM; returns the exit status. `task` is told in the log's first line."""
@@ -69,7 +71,7 @@ def serve(
         access_log=False,  # nothing is logged for a request
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_graceful_shutdown=GRACE_S + math.ceil(drain_s_max),
     )
     host, port = listener.getsockname()[:2]
     logging.getLogger(stage).info("listening on http://%s:%d, %s", host, port, task)

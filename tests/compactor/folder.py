@@ -22,7 +22,7 @@ class Folder:
     def __init__(self, path: Path, now: str = "2026-11-22T08:00:00", **settings: object) -> None:
         self.path = path
         self.spool = path / "spool"
-        self.spool.mkdir()
+        self.spool.mkdir(exist_ok=True)
         self.store = LocalStore(path)
         self.lake = Lake(self.store)
         self.settings = Settings(data_dir=str(path), **settings)

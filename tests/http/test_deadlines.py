@@ -189,7 +189,7 @@ def test_a_stop_waits_for_the_answers_that_are_due(service, tmp_path):
     async def main():
         disk = Stuck()
         disk.go_on.set()
-        async with worker(service, tmp_path, disk) as server:
+        async with worker(service, tmp_path, disk, drain_s_max=0) as server:
             disk.go_on.clear()
             message = request(target=b"/event?ack=synced")
             waiting = asyncio.create_task(converse(server, [message]))
@@ -209,7 +209,7 @@ def test_a_stop_waits_for_the_answers_that_are_due(service, tmp_path):
 @pytest.mark.parametrize("service", OURS)
 def test_a_stop_tells_half_a_request_so(service, tmp_path):
     async def main():
-        async with worker(service, tmp_path) as server:
+        async with worker(service, tmp_path, drain_s_max=0) as server:
             answers = asyncio.create_task(converse(server, [request()[:-1]]))
             await until(lambda: any(each.phase for each in server.server.connections))
             for connection in list(server.server.connections):
@@ -217,3 +217,32 @@ def test_a_stop_tells_half_a_request_so(service, tmp_path):
             return await answers
 
     assert refusal(run(main())) == (503, "stopping")
+
+
+@pytest.mark.parametrize("service", OURS)
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_a_stop_answers_the_requests_that_are_on_their_way_and_says_which_is_the_last(
+    service, count, tmp_path
+):
+    """Be it that a connection is idle, or that half of a request is there."""
+
+    async def main():
+        async with worker(service, tmp_path) as server:
+            loop = asyncio.get_running_loop()
+            first, rest = request(), request() * count
+            for cut in (0, 10):
+                client, connection = await server.connect()
+                with client:
+                    await loop.sock_sendall(client, first + rest[:cut])
+                    await until(lambda connection=connection: connection.headers or connection.url)
+                    await until(lambda connection=connection: not connection.at_work)
+                    connection.shutdown()
+                    await asyncio.sleep(0)
+                    await loop.sock_sendall(client, rest[cut:])
+                    answers = await read_all(client)
+                assert statuses(answers) == [ACCEPTED[service]] * (1 + count)
+                assert answers.lower().count(b"connection: close") == 1
+                last = answers.rpartition(b"HTTP/1.1 ")[2]
+                assert b"connection: close" in last.lower()
+
+    run(main())

@@ -103,7 +103,7 @@ def mmdb(tmp_path_factory):
     )
     if packed.returncode:
         pytest.skip(f"npm cannot fetch {MMDB}: {packed.stderr[:200]}")
-    shutil.unpack_archive(folder / packed.stdout.strip(), folder, format="gztar")
+    shutil.unpack_archive(folder / packed.stdout.strip(), folder, format="gztar", filter="data")
     return folder / "package" / "geo-whois-asn-country.mmdb"
 
 

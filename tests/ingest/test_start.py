@@ -16,7 +16,7 @@ from tests.processes import PROJECT, clean_environment, running
         ({"INGEST_PORT": "x"}, "Expected `int`"),
         ({"INGEST_TRUSTED_PROXIES": "10.0.0.1/8"}, "10.0.0.1/8 has host bits set"),
         ({"INGEST_CONNECTIONS_MAX": "100000000"}, "`ulimit -Hn` allows"),
-        ({"DATA_DIR": "/nowhere"}, "is not a folder"),
+        ({"DATA_DIR": "/nowhere/data"}, "'/nowhere' is not there"),
     ],
 )
 def test_a_bad_setting_stops_the_start_with_one_line(tmp_path, settings, reason):
@@ -26,6 +26,7 @@ def test_a_bad_setting_stops_the_start_with_one_line(tmp_path, settings, reason)
         env=clean_environment() | {"DATA_DIR": str(tmp_path)} | settings,
         capture_output=True,
         text=True,
+        timeout=20,
     )
     assert done.returncode == 1
     assert reason in done.stderr

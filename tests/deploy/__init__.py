@@ -1,0 +1,1 @@
+"""deploy/ on a machine."""
