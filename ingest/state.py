@@ -9,6 +9,7 @@ from ingest.http.limits import Limits
 from ingest.http.single_flight import SingleFlight
 from ingest.responses import Answers
 from ingest.settings import Settings
+from ingest.sites.watched import Watched
 from ingest.spool import Spool
 from ingest.telemetry import Metrics
 from ingest.visitor import Visitors
@@ -24,5 +25,6 @@ class State(TypedDict):
     body_bytes_max: dict[bytes | None, int]  # by path; None is any other
     spool: Spool
     visitors: Visitors
+    watched: Watched | None  # sites.toml, if there is one
     context: Context
     plain_targets: dict[bytes, Options]  # of the events that ingest.fast_path answers itself
