@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ingest.admission import Admission
 from ingest.context.request import Context
 from ingest.dialects.dialect import Route
 from ingest.dialects.routes import ROUTES, plain_targets
@@ -25,7 +26,7 @@ from ingest.event import BATCH_BYTES_MAX
 from ingest.http import problem
 from ingest.http.limits import Limits
 from ingest.http.single_flight import SingleFlight
-from ingest.intake import endpoint, origin_of
+from ingest.intake import client_of, endpoint, origin_of
 from ingest.refusal import Refusal, Refused
 from ingest.responses import Answers
 from ingest.segment import spool_folder
@@ -72,6 +73,7 @@ def create_app(
                 "settings": settings,
                 "metrics": metrics,
                 "scrape": SingleFlight(partial(asyncio.to_thread, metrics.text)),
+                "scrape_sites": SingleFlight(partial(asyncio.to_thread, metrics.text, watched)),
                 "answers": answers,
                 "limits": limits,
                 "refuse": answers.refuse,
@@ -80,6 +82,7 @@ def create_app(
                 "spool": spool,
                 "visitors": visitors,
                 "watched": watched,
+                "admission": Admission(settings, watched, metrics),
                 "context": Context(settings, visitors),
                 "plain_targets": plain_targets(routes, settings.ack),
             }
@@ -134,7 +137,10 @@ async def ready(request: Request[State]) -> Response:
 
 
 async def metrics(request: Request[State]) -> Response:
-    return Response(await request.state["scrape"](), headers={"content-type": CONTENT_TYPE})
+    """Names of sites are told to who is near: this port is open to the world."""
+    is_near = client_of(request).is_near(request.state["settings"].trusted_proxies)
+    scrape = request.state["scrape_sites" if is_near else "scrape"]
+    return Response(await scrape(), headers={"content-type": CONTENT_TYPE})
 
 
 # Exceptions become answers here and nowhere else

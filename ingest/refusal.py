@@ -24,6 +24,11 @@ class Refusal(StrEnum):
     OVERLOADED = "overloaded"
     STOPPING = "stopping"
     SPOOL_UNAVAILABLE = "spool_unavailable"
+    RATE_LIMITED = "rate_limited"
+    UNKNOWN_SITE = "unknown_site"
+    FOREIGN_HOST = "foreign_host"
+    KEY_NEEDED = "key_needed"
+    UNKNOWN_KEY = "unknown_key"
 
 
 PROBLEMS = Problems(
@@ -41,6 +46,15 @@ PROBLEMS = Problems(
         Refusal.SPOOL_UNAVAILABLE: Kind(
             HTTPStatus.SERVICE_UNAVAILABLE, "The spool does not take writes now"
         ),
+        Refusal.RATE_LIMITED: Kind(
+            HTTPStatus.TOO_MANY_REQUESTS, "This address sends more than its share"
+        ),
+        Refusal.UNKNOWN_SITE: Kind(HTTPStatus.FORBIDDEN, "There is no such site here"),
+        Refusal.FOREIGN_HOST: Kind(
+            HTTPStatus.FORBIDDEN, "Pages of this host may not send to this site"
+        ),
+        Refusal.KEY_NEEDED: Kind(HTTPStatus.UNAUTHORIZED, "This takes a key of the site"),
+        Refusal.UNKNOWN_KEY: Kind(HTTPStatus.UNAUTHORIZED, "This is no key of the site"),
     },
 )
 STATUS = PROBLEMS.statuses

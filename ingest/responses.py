@@ -1,6 +1,7 @@
 """What ingest answers: made here for both of its paths, so that they cannot differ."""
 
 from collections.abc import Sequence
+from http import HTTPStatus
 
 from starlette.responses import Response
 
@@ -55,7 +56,10 @@ class Answers:
 
     def refuse(self, origin: str | None, refused: HttpRefused) -> Response:
         self._metrics.refuse(Refusal(refused.code))
-        return PROBLEMS.answer(refused, self.cors(origin))
+        headers = self.cors(origin)
+        if PROBLEMS.statuses[refused.code] == HTTPStatus.UNAUTHORIZED:
+            headers["www-authenticate"] = "Bearer"
+        return PROBLEMS.answer(refused, headers)
 
     def preflight(self, origin: str | None, methods: Sequence[str]) -> Response:
         headers = {

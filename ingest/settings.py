@@ -38,6 +38,13 @@ class Settings(
         str,
         Meta(description="Networks whose X-Forwarded-For is believed: a list with commas."),
     ] = ""
+    rate_per_s: Annotated[
+        float,
+        Meta(ge=0, le=1e6, description="Events that a client address may send; 0: any number."),
+    ] = 100.0
+    rate_burst: Annotated[
+        int, Meta(ge=1, le=10**7, description="Events that it may send at once, or catch up on.")
+    ] = 3_000
     country_mmdb: Annotated[
         str,
         Meta(description="A file of countries by address (MMDB), for events without time zone."),

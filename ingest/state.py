@@ -2,6 +2,7 @@
 
 from typing import TypedDict
 
+from ingest.admission import Admission
 from ingest.context.request import Context
 from ingest.dialects.dialect import Options
 from ingest.http.connection import Refuse
@@ -19,6 +20,7 @@ class State(TypedDict):
     settings: Settings
     metrics: Metrics
     scrape: SingleFlight[bytes]
+    scrape_sites: SingleFlight[bytes]  # with what each of them has refused
     answers: Answers
     limits: Limits
     refuse: Refuse
@@ -26,5 +28,6 @@ class State(TypedDict):
     spool: Spool
     visitors: Visitors
     watched: Watched | None  # sites.toml, if there is one
+    admission: Admission
     context: Context
     plain_targets: dict[bytes, Options]  # of the events that ingest.fast_path answers itself

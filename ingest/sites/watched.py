@@ -7,7 +7,7 @@ import os
 
 from ingest.sites.document import Identity, Invalid, Sites, identity_of, read
 
-LOOK_INTERVAL_S = 1.0
+LOOK_INTERVAL_S = 0.5
 
 
 class Watched:

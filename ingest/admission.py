@@ -1,0 +1,127 @@
+"""Who may write: an address its share, a page the sites that name its host, and who shows a key.
+
+A request has one Sender. It is asked before an event is completed, `admit`, and after, `settle`:
+what an event itself says of its visitor must not be mistaken for what its request told.
+
+    key         the token in Authorization: Bearer, whose hash the site has. It stands for the
+                site's owner: any host, any user_id, any time that its path may bring, any rate
+    no key      a host of the site; times of the last 24 hours; no user_id where the site says so
+"""
+
+from datetime import timedelta
+from typing import NamedTuple
+
+from ingest import timestamp
+from ingest.client import Client
+from ingest.event import ReceivedEvent
+from ingest.rate import Rate
+from ingest.receipt import Receipt
+from ingest.refusal import Refusal, Refused
+from ingest.settings import Settings
+from ingest.sites import tokens
+from ingest.sites.document import Sites
+from ingest.sites.hosts import host_of_name, host_of_origin
+from ingest.sites.site import Site
+from ingest.sites.watched import Watched
+from ingest.telemetry import Metrics
+
+PAST_MAX = timedelta(hours=24)  # without a key
+SECONDS = len("YYYY-MM-DDTHH:MM:SS")  # up to them all timestamps are compared as texts
+
+
+class Admission:
+    """Of one worker."""
+
+    def __init__(self, settings: Settings, watched: Watched | None, metrics: Metrics) -> None:
+        self._watched = watched
+        self._metrics = metrics
+        self._rate = Rate(settings.rate_per_s, settings.rate_burst) if settings.rate_per_s else None
+
+    def sender(self, client: Client, is_import: bool = False) -> "Sender | None":
+        """None if any site_id is taken from anybody. Raises Refused when it sends too much."""
+        sites = self._watched.sites if self._watched else None
+        key = tokens.shown(client.headers.get(b"authorization", b"")) if sites else None
+        if self._rate and not (is_import or (sites and key in sites.keys)):
+            self._rate.take(client.address)
+        return Sender(sites, client, key, is_import, self._metrics) if sites else None
+
+    def take_more(self, client: Client, is_owner: bool, count: int) -> None:
+        """For the events of a batch beside its first."""
+        if self._rate and not is_owner:
+            self._rate.take_more(client.address, count)
+
+
+class Standing(NamedTuple):
+    """What a request may do with one site."""
+
+    site: Site
+    is_owner: bool
+
+
+class Sender:
+    """Of one request."""
+
+    __slots__ = ("_earliest", "_host", "_is_import", "_key", "_metrics", "_sites", "_standings")
+
+    def __init__(
+        self, sites: Sites, client: Client, key: str | None, is_import: bool, metrics: Metrics
+    ) -> None:
+        origin = client.headers.get(b"origin")
+        self._sites = sites
+        self._host = None if origin is None else host_of_origin(origin.decode("latin-1"))
+        self._key = key
+        self._is_import = is_import
+        self._metrics = metrics
+        self._earliest = ""  # the time that an event may have at least, once that matters
+        self._standings: dict[str, Standing] = {}  # by site_id or alias
+
+    @property
+    def shows_key(self) -> bool:
+        """Of any site."""
+        return self._key in self._sites.keys
+
+    def admit(self, event: ReceivedEvent) -> None:
+        """Gives it the site_id that its alias stands for. Raises Refused."""
+        standing = self._standings.get(event.site_id) or self._look_up(event.site_id)
+        event.site_id = standing.site.site_id
+        if not standing.is_owner:
+            self._check(event, standing.site)
+
+    def settle(self, event: ReceivedEvent, receipt: Receipt) -> None:
+        """Takes from it what its site stores nowhere. Raises Refused for a time of long ago."""
+        standing = self._standings[event.site_id]
+        if not standing.is_owner and event.timestamp is not receipt.time:
+            self._earliest = self._earliest or timestamp.write(receipt.at - PAST_MAX)[:SECONDS]
+            if event.timestamp and event.timestamp[:SECONDS] < self._earliest:
+                words = "A time more than 24 hours past takes a key of the site."
+                raise self._refused(Refusal.KEY_NEEDED, words, standing.site)
+        for name in standing.site.columns_left_out:
+            setattr(event, name, None)
+
+    def _look_up(self, name: str) -> Standing:
+        site = self._sites.by_name.get(name)
+        if site is None:
+            raise self._refused(Refusal.UNKNOWN_SITE, f"There is no site {name!r} here.")
+        is_owner = self._is_import or (self._key is not None and site.has_key(self._key))
+        if self._key is not None and not is_owner:
+            raise self._refused(Refusal.UNKNOWN_KEY, "This is no key of the site.", site)
+        standing = Standing(site, is_owner)
+        self._standings[name] = self._standings[site.site_id] = standing
+        return standing
+
+    def _check(self, event: ReceivedEvent, site: Site) -> None:
+        host = host_of_name(event.hostname or "") if self._host is None else self._host
+        if not site.takes_from(host):
+            if not site.hosts:
+                words = "This site takes events with a key alone."
+                raise self._refused(Refusal.KEY_NEEDED, words, site)
+            who = f"the host {host[:80]!r}" if host else "who names no host and shows no key"
+            words = f"This site takes no events of {who}."
+            raise self._refused(Refusal.FOREIGN_HOST, words, site)
+        if event.user_id is not None and site.user_id_needs_key:
+            words = "A user_id of your own takes a key of the site."
+            raise self._refused(Refusal.KEY_NEEDED, words, site)
+
+    def _refused(self, refusal: Refusal, words: str, site: Site | None = None) -> Refused:
+        self._metrics.refused_by_site.add(site.site_id if site else "", refusal)
+        return Refused(refusal, words)
