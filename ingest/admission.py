@@ -9,7 +9,6 @@ what an event itself says of its visitor must not be mistaken for what its reque
 """
 
 from datetime import timedelta
-from typing import NamedTuple
 
 from ingest import timestamp
 from ingest.client import Client
@@ -51,76 +50,85 @@ class Admission:
             self._rate.take_more(client.address, count)
 
 
-class Standing(NamedTuple):
-    """What a request may do with one site."""
-
-    site: Site
-    is_owner: bool
-
-
 class Sender:
     """Of one request."""
 
-    __slots__ = ("_earliest", "_host", "_is_import", "_key", "_metrics", "_sites", "_standings")
+    __slots__ = (
+        "_by_name",
+        "_earliest",
+        "_host",
+        "_is_import",
+        "_key",
+        "_keys",
+        "_metrics",
+        "_owned",
+        "_shows_something",
+    )
 
     def __init__(
         self, sites: Sites, client: Client, key: str | None, is_import: bool, metrics: Metrics
     ) -> None:
         origin = client.headers.get(b"origin")
-        self._sites = sites
+        self._by_name = sites.by_name
+        self._keys = sites.keys
         self._host = None if origin is None else host_of_origin(origin.decode("latin-1"))
         self._key = key
         self._is_import = is_import
+        self._shows_something = is_import or key is not None
         self._metrics = metrics
+        self._owned: dict[str, bool] = {}  # by site_id: whether it shows a key of that
         self._earliest = ""  # the time that an event may have at least, once that matters
-        self._standings: dict[str, Standing] = {}  # by site_id or alias
 
     @property
     def shows_key(self) -> bool:
         """Of any site."""
-        return self._key in self._sites.keys
+        return self._key in self._keys
 
     def admit(self, event: ReceivedEvent) -> None:
         """Gives it the site_id that its alias stands for. Raises Refused."""
-        standing = self._standings.get(event.site_id) or self._look_up(event.site_id)
-        event.site_id = standing.site.site_id
-        if not standing.is_owner:
-            self._check(event, standing.site)
+        site = self._by_name.get(event.site_id)
+        if site is None:
+            words = f"There is no site {event.site_id!r} here."
+            raise self._refused(Refusal.UNKNOWN_SITE, words)
+        event.site_id = site.site_id
+        if self._shows_something and self._owns(site):
+            return
+        host = host_of_name(event.hostname or "") if self._host is None else self._host
+        if not site.takes_from(host):
+            raise self._foreign(host, site)
+        if site.user_id_needs_key and event.user_id is not None:
+            words = "A user_id of your own takes a key of the site."
+            raise self._refused(Refusal.KEY_NEEDED, words, site)
 
     def settle(self, event: ReceivedEvent, receipt: Receipt) -> None:
         """Takes from it what its site stores nowhere. Raises Refused for a time of long ago."""
-        standing = self._standings[event.site_id]
-        if not standing.is_owner and event.timestamp is not receipt.time:
+        site = self._by_name[event.site_id]
+        is_now = event.timestamp is receipt.time
+        if not is_now and not (self._shows_something and self._owns(site)):
             self._earliest = self._earliest or timestamp.write(receipt.at - PAST_MAX)[:SECONDS]
             if event.timestamp and event.timestamp[:SECONDS] < self._earliest:
                 words = "A time more than 24 hours past takes a key of the site."
-                raise self._refused(Refusal.KEY_NEEDED, words, standing.site)
-        for name in standing.site.columns_left_out:
+                raise self._refused(Refusal.KEY_NEEDED, words, site)
+        for name in site.columns_left_out:
             setattr(event, name, None)
 
-    def _look_up(self, name: str) -> Standing:
-        site = self._sites.by_name.get(name)
-        if site is None:
-            raise self._refused(Refusal.UNKNOWN_SITE, f"There is no site {name!r} here.")
-        is_owner = self._is_import or (self._key is not None and site.has_key(self._key))
-        if self._key is not None and not is_owner:
+    def _owns(self, site: Site) -> bool:
+        """Raises Refused for a key that is none of this site."""
+        if self._is_import:
+            return True
+        if site.site_id not in self._owned:
+            self._owned[site.site_id] = site.has_key(self._key or "")
+        if not self._owned[site.site_id]:
             raise self._refused(Refusal.UNKNOWN_KEY, "This is no key of the site.", site)
-        standing = Standing(site, is_owner)
-        self._standings[name] = self._standings[site.site_id] = standing
-        return standing
+        return True
 
-    def _check(self, event: ReceivedEvent, site: Site) -> None:
-        host = host_of_name(event.hostname or "") if self._host is None else self._host
-        if not site.takes_from(host):
-            if not site.hosts:
-                words = "This site takes events with a key alone."
-                raise self._refused(Refusal.KEY_NEEDED, words, site)
-            who = f"the host {host[:80]!r}" if host else "who names no host and shows no key"
-            words = f"This site takes no events of {who}."
-            raise self._refused(Refusal.FOREIGN_HOST, words, site)
-        if event.user_id is not None and site.user_id_needs_key:
-            words = "A user_id of your own takes a key of the site."
-            raise self._refused(Refusal.KEY_NEEDED, words, site)
+    def _foreign(self, host: str, site: Site) -> Refused:
+        if not site.hosts:
+            words = "This site takes events with a key alone."
+            return self._refused(Refusal.KEY_NEEDED, words, site)
+        who = f"the host {host[:80]!r}" if host else "who names no host and shows no key"
+        words = f"This site takes no events of {who}."
+        return self._refused(Refusal.FOREIGN_HOST, words, site)
 
     def _refused(self, refusal: Refusal, words: str, site: Site | None = None) -> Refused:
         self._metrics.refused_by_site.add(site.site_id if site else "", refusal)

@@ -34,17 +34,18 @@ def to_lines(
 
 def _admit(reading: Reading, sender: Sender) -> None:
     """All of them before any is completed, for they may be completed again."""
-    admitted = []
-    events = iter(reading.events)
-    for index in range(len(reading.events) + len(reading.rejected)):
-        if index not in reading.rejected:
-            event = next(events)
-            try:
-                sender.admit(event)
-                admitted.append(event)
-            except Refused as refused:
-                reading.rejected[index] = Rejection(refused.refusal, refused.detail)
-    reading.events = admitted
+    total = len(reading.events) + len(reading.rejected)
+    indexes = [index for index in range(total) if index not in reading.rejected]
+    rejected: dict[int, Rejection] = {}
+    for index, event in zip(indexes, reading.events, strict=True):
+        try:
+            sender.admit(event)
+        except Refused as refused:
+            rejected[index] = Rejection(refused.refusal, refused.detail)
+    if rejected:
+        pairs = zip(indexes, reading.events, strict=True)
+        reading.events = [event for index, event in pairs if index not in rejected]
+        reading.rejected.update(rejected)
 
 
 def _completed_at_once(
