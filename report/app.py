@@ -23,6 +23,7 @@ from ingest.sites.watched import Watched
 from report import operations
 from report.http import page
 from report.http.access import Counted, Guard
+from report.http.reader import Audience
 from report.http.responses import refuse
 from report.openapi import document
 from report.problem import Code, Problem
@@ -100,7 +101,8 @@ def create_app(settings: Settings | None = None, sites: Sites | None = None) -> 
                 Guard,
                 token=settings.token,
                 host_names=settings.host_names,
-                open_paths=[*page.PATHS, *(each.path for each in RESOURCES if each.is_open)],
+                audiences={each.path: each.audience for each in RESOURCES}
+                | dict.fromkeys(page.PATHS, Audience.ANYBODY),
             ),
         ],
         exception_handlers={

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from ingest.http.problem import ProblemDetails
+from report.http.reader import Audience
 from report.http.resource import Resource
 from report.problem import STATUS, Code
 
@@ -33,7 +34,7 @@ def document(resources: Sequence[Resource], with_token: bool) -> dict[str, Any]:
 
 
 def _operation(resource: Resource, with_token: bool) -> dict[str, Any]:
-    asks_token = with_token and not resource.is_open
+    asks_token = with_token and resource.audience is not Audience.ANYBODY
     return {
         "operationId": resource.path.strip("/").replace("/", "_").replace(".", "_"),
         "summary": resource.summary,
@@ -70,7 +71,7 @@ def _responses(resource: Resource, asks_token: bool) -> dict[str, Any]:
     if resource.asks:
         refuses.append(Code.OVERLOADED)
     if asks_token:
-        refuses.append(Code.UNAUTHORIZED)
+        refuses += [Code.UNAUTHORIZED, Code.FORBIDDEN]
     for code in refuses:
         responses[str(int(STATUS[code]))] = _refusal(STATUS[code])
     return responses

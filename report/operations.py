@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from ingest.sites.watched import Watched
 from report.http.query_string import Nothing, decode
+from report.http.reader import Audience
 from report.http.resource import Resource
 from report.http.responses import (
     JSON,
@@ -70,14 +71,18 @@ async def openapi(request: Request) -> Response:
 
 RESOURCES = (
     Resource(
-        path="/health", summary="Is the process up?", get=health, answers=Health, is_open=True
+        path="/health",
+        summary="Is the process up?",
+        get=health,
+        answers=Health,
+        audience=Audience.ANYBODY,
     ),
     Resource(
         path="/ready",
         summary="Can it answer?",
         get=ready,
         answers=Ready,
-        is_open=True,
+        audience=Audience.ANYBODY,
         asks=True,
     ),
     Resource(path="/metrics", summary="For Prometheus", get=metrics, other_types=("text/plain",)),
@@ -87,5 +92,6 @@ RESOURCES = (
         get=openapi,
         other_types=(JSON,),
         is_cached=True,
+        audience=Audience.READERS,
     ),
 )

@@ -18,6 +18,7 @@ class Code(StrEnum):
     UNKNOWN_HOST = "unknown_host"
     BAD_PARAMETER = "bad_parameter"
     UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     OVERLOADED = "overloaded"
@@ -35,6 +36,7 @@ PROBLEMS = Problems(
             HTTPStatus.MISDIRECTED_REQUEST, "This service does not go by that name"
         ),
         Code.UNAUTHORIZED: Kind(HTTPStatus.UNAUTHORIZED, "A token is needed"),
+        Code.FORBIDDEN: Kind(HTTPStatus.FORBIDDEN, "This token does not read that"),
         Code.OVERLOADED: Kind(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "The question takes too long, or too many are asked at once",

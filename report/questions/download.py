@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from report.engine.pool import Cursor, Vanished
 from report.http.query_string import decode
+from report.http.reader import Audience
 from report.http.resource import Resource
 from report.http.responses import CSV, cached, entity_tag, is_known, not_modified
 from report.http.stream import Pieces, Stream, head
@@ -32,6 +33,7 @@ MEDIA_TYPES = {
 async def download(request: Request) -> Response:
     """The first piece is made before the stream starts, so that most trouble has a status."""
     asked = decode(request.scope["query_string"], Export)
+    request.state.reader.check(asked.site_id)
     runtime: Runtime = request.state.runtime
     media_type = MEDIA_TYPES[asked.format]
 
@@ -132,5 +134,6 @@ RESOURCE = Resource(
     takes=Export,
     other_types=tuple(MEDIA_TYPES.values()),
     is_cached=True,
+    audience=Audience.READERS_OF_SITE,
     asks=True,
 )

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from compactor.lake.format import NewerLake
 from report.engine.pool import Cursor, Vanished
 from report.http.query_string import decode
+from report.http.reader import Audience, Reader
 from report.http.resource import Resource
 from report.http.responses import (
     entity_tag,
@@ -42,6 +43,7 @@ def resource(question: Question[Any]) -> Resource:
         answers=question.answers,
         other_types=("text/csv",) if question.table else (),
         is_cached=not question.depends_on_clock,
+        audience=Audience.READERS_OF_SITE,
         asks=True,
     )
 
@@ -62,7 +64,16 @@ class Run:
         self._asked = decode(request.scope["query_string"], question.takes)
         question.refuse(self._asked)
         self._scope = question.scope(self._asked)
+        self._among = self._sites_alone(request.state.reader)
         self._media_type = media_type_for(request.headers, question.table is not None)
+
+    def _sites_alone(self, reader: Reader) -> frozenset[str] | None:
+        """Those that the answer may be about, if that is not about all, nor about one. Raises
+        Problem."""
+        if self._scope.site is None and self._question.ask_among and reader.own:
+            return reader.own
+        reader.check(self._scope.site)
+        return None
 
     async def attempt(self, held: bool) -> Response:
         """`held`: the files of its snapshot stay until it is answered."""
@@ -79,7 +90,8 @@ class Run:
         """Of all that the answer depends on: how it is told, the URL, Accept, and what there is."""
         path, query = self._question.path.encode(), self._request.scope["query_string"]
         how = self._question.format, self._media_type.encode(), sources.identity()
-        return entity_tag(*how, path, query, snapshot.identity)
+        among = [] if self._among is None else [each.encode() for each in sorted(self._among)]
+        return entity_tag(*how, path, query, snapshot.identity, *among)
 
     async def _body_of(self, tag: str, snapshot: Snapshot) -> bytes:
         """The one that was given for this tag before, if it is still there."""
@@ -98,7 +110,10 @@ class Run:
     def _ask(self, snapshot: Snapshot, cursor: Cursor) -> bytes:
         """In a thread."""
         relation = self._runtime.relation(cursor, snapshot, self._scope.site)
-        answer = self._question.ask(relation, self._asked)
+        if self._among is not None and self._question.ask_among:
+            answer = self._question.ask_among(relation, self._asked, self._among)
+        else:
+            answer = self._question.ask(relation, self._asked)
         return to_body(answer, self._question.table, self._media_type)
 
 
