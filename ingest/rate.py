@@ -14,7 +14,7 @@ from ingest.client import stranger
 from ingest.dialects.native import BATCH_EVENTS_MAX
 from ingest.refusal import Refusal, Refused
 
-BUCKETS_MAX = 50_000  # in either generation; 10 MiB of both
+BUCKETS_MAX = 50_000  # in either generation; 13 MiB of both
 
 
 class Rate:
