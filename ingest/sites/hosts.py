@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import idna
 
 HOST_CHARACTERS_MAX = 253
+ORIGIN_CHARACTERS_MAX = len("https://") + HOST_CHARACTERS_MAX + len(":65535")
 _NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _IPV6 = re.compile(r"[0-9a-f:.]*:[0-9a-f:.]*")
 
@@ -27,9 +28,13 @@ def pattern(text: str) -> str:
 # What senders say comes again and again; how much of it is remembered has an end.
 
 
-@lru_cache(maxsize=1024)
 def host_of_origin(origin: str) -> str:
     """Of an Origin header (RFC 6454). Empty when it is "null": of a file, or of a sandbox."""
+    return _host_of_origin(origin) if len(origin) <= ORIGIN_CHARACTERS_MAX else ""
+
+
+@lru_cache(maxsize=1024)
+def _host_of_origin(origin: str) -> str:
     try:
         return _normal(urlsplit(origin).hostname or "")
     except ValueError:

@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from compactor.lake.format import NewerLake
 from report.engine.pool import Cursor, Vanished
-from report.http.query_string import decode
 from report.http.reader import Audience, Reader
 from report.http.resource import Resource
 from report.http.responses import (
@@ -22,6 +22,7 @@ from report.http.responses import (
     to_body,
 )
 from report.problem import Code, Problem
+from report.questions.asked import asked_of
 from report.questions.question import Question
 from report.runtime import Runtime
 from report.snapshot.snapshot import Snapshot
@@ -61,7 +62,7 @@ class Run:
         self._question = question
         self._request = request
         self._runtime: Runtime = request.state.runtime
-        self._asked = decode(request.scope["query_string"], question.takes)
+        self._asked = asked_of(request, question.takes)
         question.refuse(self._asked)
         self._scope = question.scope(self._asked)
         self._among = self._sites_alone(request.state.reader)
@@ -87,11 +88,12 @@ class Run:
             return tagged(await self._body_of(tag, snapshot), tag, self._media_type)
 
     def _tag(self, snapshot: Snapshot) -> str:
-        """Of all that the answer depends on: how it is told, the URL, Accept, and what there is."""
-        path, query = self._question.path.encode(), self._request.scope["query_string"]
+        """Of all that the answer depends on: how it is told, what is asked, of which sites
+        where that is not said in it, and what there is."""
+        path, asked = self._question.path.encode(), msgspec.json.encode(self._asked)
         how = self._question.format, self._media_type.encode(), sources.identity()
         among = [] if self._among is None else [each.encode() for each in sorted(self._among)]
-        return entity_tag(*how, path, query, snapshot.identity, *among)
+        return entity_tag(*how, path, asked, snapshot.identity, *among)
 
     async def _body_of(self, tag: str, snapshot: Snapshot) -> bytes:
         """The one that was given for this tag before, if it is still there."""

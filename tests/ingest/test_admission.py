@@ -89,6 +89,7 @@ WAYS = {
         ({"origin": "null"}, {"hostname": "example.com"}, "foreign_host"),
         ({"origin": ""}, {"hostname": "example.com"}, "foreign_host"),
         ({"origin": "https://["}, {}, "foreign_host"),
+        ({"origin": f"https://{'a' * 250}.example.org"}, {}, "foreign_host"),
         ({"origin": "https://evil.example"}, {"hostname": "example.com"}, "foreign_host"),
         ({}, {"hostname": "example.com"}, None),
         ({}, {"hostname": "MÜNCHEN.example."}, None),

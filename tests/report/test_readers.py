@@ -169,6 +169,28 @@ def test_a_refusal_looks_at_nothing(folder, client):
         (folder.path / "away").rename(events)
 
 
+def test_the_days_of_a_site_are_those_of_its_time_zone_unless_a_question_says_others(tmp_path):
+    folder = Folder(tmp_path)
+    folder.holds(event("2025-11-11T23:30:00Z"))  # half past midnight in Berlin
+    for path, zone in (("berlin", "time_zone = 'Europe/Berlin'"), ("utc", "")):
+        (tmp_path / path).write_text(f"[blog]\n{zone}\n")
+
+    def views(client, date, **more):
+        asked = {"site_id": "blog", "date": date} | more
+        told = client.get("/stats", params=asked, headers=shows("operator"))
+        exported = client.get("/export", params=asked, headers=shows("operator"))
+        assert (told.json()["total_views"] == 1) == (exported.text.count("\n") == 1)
+        return told.json()["total_views"], told.headers["etag"]
+
+    with asking(tmp_path, token=OPERATOR, sites=str(tmp_path / "utc")) as client:
+        (utc, tag), (later, _) = views(client, "2025-11-11"), views(client, "2025-11-12")
+        assert (utc, later) == (1, 0)
+    with asking(tmp_path, token=OPERATOR, sites=str(tmp_path / "berlin")) as client:
+        (before, other_tag), (day, _) = views(client, "2025-11-11"), views(client, "2025-11-12")
+        assert (before, day) == (0, 1) and tag != other_tag
+        assert views(client, "2025-11-11", tz="UTC")[0] == 1
+
+
 def test_without_a_public_site_nobody_is_told_anything_at_the_door(tmp_path):
     (tmp_path / "spool").mkdir()
     sites = tmp_path / "sites.toml"
