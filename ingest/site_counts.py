@@ -58,7 +58,7 @@ def summed(pages: Iterable[Cells], names: Iterable[str]) -> Counts:
         for row in range(0, CELLS, WIDTH):
             if row and not cells[row]:
                 break
-            name = by_hash.get(cells[row], NAMELESS) if row else NAMELESS
+            name = by_hash.get(cells[row], NAMELESS)
             for refusal, position in _POSITION.items():
                 count = cells[row + position]
                 if count:
