@@ -1,4 +1,4 @@
-"""Refusals by site: they add up over workers, and no more sites than there is room for are named."""
+"""Refusals by site: they add up over workers, and no more are named than there is room for."""
 
 import pytest
 
