@@ -22,7 +22,6 @@ from ingest.sites.document import Sites
 from ingest.sites.hosts import host_of_name, host_of_origin
 from ingest.sites.site import Site
 from ingest.sites.watched import Watched
-from ingest.telemetry import Metrics
 
 PAST_MAX = timedelta(hours=24)  # without a key
 SECONDS = len("YYYY-MM-DDTHH:MM:SS")  # up to them all timestamps are compared as texts
@@ -31,9 +30,8 @@ SECONDS = len("YYYY-MM-DDTHH:MM:SS")  # up to them all timestamps are compared a
 class Admission:
     """Of one worker."""
 
-    def __init__(self, settings: Settings, watched: Watched | None, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, watched: Watched | None) -> None:
         self._watched = watched
-        self._metrics = metrics
         self._rate = Rate(settings.rate_per_s, settings.rate_burst) if settings.rate_per_s else None
 
     def sender(self, client: Client, is_import: bool = False) -> "Sender | None":
@@ -42,7 +40,7 @@ class Admission:
         key = tokens.shown(client.headers.get(b"authorization", b"")) if sites else None
         if self._rate and not (is_import or (sites and key in sites.keys)):
             self._rate.take(client.address)
-        return Sender(sites, client, key, is_import, self._metrics) if sites else None
+        return Sender(sites, client, key, is_import) if sites else None
 
     def take_more(self, client: Client, is_owner: bool, count: int) -> None:
         """For the events of a batch beside its first."""
@@ -60,14 +58,11 @@ class Sender:
         "_is_import",
         "_key",
         "_keys",
-        "_metrics",
         "_owned",
         "_shows_something",
     )
 
-    def __init__(
-        self, sites: Sites, client: Client, key: str | None, is_import: bool, metrics: Metrics
-    ) -> None:
+    def __init__(self, sites: Sites, client: Client, key: str | None, is_import: bool) -> None:
         origin = client.headers.get(b"origin")
         self._by_name = sites.by_name
         self._keys = sites.keys
@@ -75,7 +70,6 @@ class Sender:
         self._key = key
         self._is_import = is_import
         self._shows_something = is_import or key is not None
-        self._metrics = metrics
         self._owned: dict[str, bool] = {}  # by site_id: whether it shows a key of that
         self._earliest = ""  # the time that an event may have at least, once that matters
 
@@ -88,8 +82,7 @@ class Sender:
         """Gives it the site_id that its alias stands for. Raises Refused."""
         site = self._by_name.get(event.site_id)
         if site is None:
-            words = f"There is no site {event.site_id!r} here."
-            raise self._refused(Refusal.UNKNOWN_SITE, words)
+            raise Refused(Refusal.UNKNOWN_SITE, f"There is no site {event.site_id!r} here.", "")
         event.site_id = site.site_id
         if self._shows_something and self._owns(site):
             return
@@ -98,7 +91,7 @@ class Sender:
             raise self._foreign(host, site)
         if site.user_id_needs_key and event.user_id is not None:
             words = "A user_id of your own takes a key of the site."
-            raise self._refused(Refusal.KEY_NEEDED, words, site)
+            raise Refused(Refusal.KEY_NEEDED, words, site.site_id)
 
     def settle(self, event: ReceivedEvent, receipt: Receipt) -> None:
         """Takes from it what its site stores nowhere. Raises Refused for a time of long ago."""
@@ -108,7 +101,7 @@ class Sender:
             self._earliest = self._earliest or timestamp.write(receipt.at - PAST_MAX)[:SECONDS]
             if event.timestamp and event.timestamp[:SECONDS] < self._earliest:
                 words = "A time more than 24 hours past takes a key of the site."
-                raise self._refused(Refusal.KEY_NEEDED, words, site)
+                raise Refused(Refusal.KEY_NEEDED, words, site.site_id)
         for name in site.columns_left_out:
             setattr(event, name, None)
 
@@ -119,17 +112,13 @@ class Sender:
         if site.site_id not in self._owned:
             self._owned[site.site_id] = site.has_key(self._key or "")
         if not self._owned[site.site_id]:
-            raise self._refused(Refusal.UNKNOWN_KEY, "This is no key of the site.", site)
+            raise Refused(Refusal.UNKNOWN_KEY, "This is no key of the site.", site.site_id)
         return True
 
     def _foreign(self, host: str, site: Site) -> Refused:
         if not site.hosts:
             words = "This site takes events with a key alone."
-            return self._refused(Refusal.KEY_NEEDED, words, site)
+            return Refused(Refusal.KEY_NEEDED, words, site.site_id)
         who = f"the host {host[:80]!r}" if host else "who names no host and shows no key"
         words = f"This site takes no events of {who}."
-        return self._refused(Refusal.FOREIGN_HOST, words, site)
-
-    def _refused(self, refusal: Refusal, words: str, site: Site | None = None) -> Refused:
-        self._metrics.refused_by_site.add(site.site_id if site else "", refusal)
-        return Refused(refusal, words)
+        return Refused(Refusal.FOREIGN_HOST, words, site.site_id)

@@ -82,7 +82,7 @@ def create_app(
                 "spool": spool,
                 "visitors": visitors,
                 "watched": watched,
-                "admission": Admission(settings, watched, metrics),
+                "admission": Admission(settings, watched),
                 "context": Context(settings, visitors),
                 "plain_targets": plain_targets(routes, settings.ack),
             }

@@ -41,7 +41,7 @@ def _admit(reading: Reading, sender: Sender) -> None:
         try:
             sender.admit(event)
         except Refused as refused:
-            rejected[index] = Rejection(refused.refusal, refused.detail)
+            rejected[index] = Rejection.of(refused)
     if rejected:
         pairs = zip(indexes, reading.events, strict=True)
         reading.events = [event for index, event in pairs if index not in rejected]
@@ -79,9 +79,11 @@ def _completed_one_by_one(
                 completed.append(event)
                 continue
             except Refused as refused:
-                rejection = Rejection(refused.refusal, refused.detail)
+                rejection = Rejection.of(refused)
         outcome.rejected += 1
         outcome.refused[rejection.refusal] = outcome.refused.get(rejection.refusal, 0) + 1
+        if rejection.site_id is not None:
+            outcome.refused_by_site[rejection.site_id, rejection.refusal] += 1
         if len(outcome.errors) < BATCH_ERRORS_MAX:
             outcome.errors.append((index, rejection))
     return completed

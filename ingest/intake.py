@@ -67,8 +67,8 @@ def client_of(request: Request[State]) -> Client:
 
 
 def shows_import(request: Request[State], route: Route) -> bool:
-    """Whether this installation's importers send it: beside who
-    shows a site's key they alone bring history."""
+    """Whether this installation's importers send it: beside who shows a site's key, they alone
+    bring history."""
     authorization = request.headers.get("authorization")
     if authorization is None or route.plain_targets:
         return False
@@ -93,6 +93,8 @@ def count(metrics: Metrics, route: Route, outcome: Outcome) -> None:
     """A refusal of the whole request is counted where it is told."""
     for refusal, number in outcome.refused.items():
         metrics.refuse(refusal, number)
+    for (site_id, refusal), number in outcome.refused_by_site.items():
+        metrics.refused_by_site.add(site_id, refusal, number)
     for what, number in outcome.left_out.items():
         metrics.leave_out(what, number)
     if not route.plain_targets:

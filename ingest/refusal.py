@@ -61,8 +61,15 @@ STATUS = PROBLEMS.statuses
 
 
 class Refused(problem.Refused):
-    """A request, or one event of a batch, is not accepted; `detail` is written for the sender."""
+    """A request, or one event of a batch, is not accepted; `detail` is written for the sender.
 
-    def __init__(self, refusal: Refusal, detail: str, **headers: str) -> None:
+    `site_id` is whose refusal it is: empty for that of a site that there is not, None for all that
+    has nothing to do with sites.
+    """
+
+    def __init__(
+        self, refusal: Refusal, detail: str, site_id: str | None = None, **headers: str
+    ) -> None:
         super().__init__(refusal, detail, **headers)
         self.refusal = refusal
+        self.site_id = site_id

@@ -9,7 +9,7 @@ from ingest.dialects.dialect import Answer
 from ingest.dialects.native import ACCEPTED
 from ingest.http.message import Headers, encode
 from ingest.http.problem import Refused as HttpRefused
-from ingest.refusal import PROBLEMS, Refusal
+from ingest.refusal import PROBLEMS, Refusal, Refused
 from ingest.settings import Settings
 from ingest.telemetry import Metrics
 
@@ -56,6 +56,8 @@ class Answers:
 
     def refuse(self, origin: str | None, refused: HttpRefused) -> Response:
         self._metrics.refuse(Refusal(refused.code))
+        if isinstance(refused, Refused) and refused.site_id is not None:
+            self._metrics.refused_by_site.add(refused.site_id, refused.refusal)
         headers = self.cors(origin)
         if PROBLEMS.statuses[refused.code] == HTTPStatus.UNAUTHORIZED:
             headers["www-authenticate"] = "Bearer"

@@ -35,11 +35,11 @@ class SiteCounts:
         self._cells = cells
         self._rows = {NAMELESS: 0}  # where the row of each begins
 
-    def add(self, site_id: str, refusal: Refusal) -> None:
+    def add(self, site_id: str, refusal: Refusal, count: int = 1) -> None:
         row = self._rows.get(site_id)
         if row is None:
             row = self._new(site_id)
-        self._cells[row + _POSITION[refusal]] += 1
+        self._cells[row + _POSITION[refusal]] += count
 
     def _new(self, site_id: str) -> int:
         row = len(self._rows) * WIDTH

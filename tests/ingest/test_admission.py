@@ -217,12 +217,16 @@ def test_refusals_are_counted_by_site_and_named_to_who_is_near(ingest):
         httpx2.post(ingest.url + "/event", json=event(f"stranger-{n}"), headers=PAGE)
     httpx2.post(ingest.url + "/event", json=event(), headers={"origin": "https://evil.example"})
     httpx2.post(ingest.url + "/events", json=[event("server"), event("server")], headers=PAGE)
+    late = [event(timestamp=LONG_AGO), event("shop", timestamp=LONG_AGO), event("shop")]
+    httpx2.post(ingest.url + "/events", json=late, headers=PAGE)
     after = refused_by_site(ingest)
     more = {each: after[each] - before.get(each, 0) for each in after}
     assert {each: count for each, count in more.items() if count} == {
         ("", "unknown_site"): 3,
         ("blog", "foreign_host"): 1,
         ("server", "key_needed"): 2,
+        ("blog", "key_needed"): 1,
+        ("shop", "key_needed"): 1,
     }
     for said in ({"x-forwarded-for": "127.0.0.1"}, {"forwarded": "for=x"}, {"via": "1.1 proxy"}):
         assert refused_by_site(ingest, **said) == {}  # it came through a proxy, from anywhere
