@@ -69,14 +69,15 @@ def stranger(address: str) -> bytes | None:
     """What tells one client on the internet from another: its IPv4 address; or the /64 of its IPv6
     one, for that is what a household has. None for what is not on the internet."""
     try:
-        packed = inet_pton(AF_INET6 if ":" in address else AF_INET, address.partition("%")[0])
+        if ":" not in address:
+            packed = inet_pton(AF_INET, address)
+        else:
+            packed = inet_pton(AF_INET6, address.partition("%")[0]).removeprefix(MAPPED)
     except OSError:
         return None
-    packed = packed.removeprefix(MAPPED)
-    network = packed[:3] if len(packed) == 4 else packed[:8]
-    if not _is_on_internet(network):
-        return None
-    return packed if len(packed) == 4 else network
+    if len(packed) == 4:
+        return packed if _is_on_internet(packed[:3]) else None
+    return packed[:8] if _is_on_internet(packed[:8]) else None
 
 
 @lru_cache(maxsize=4096)
