@@ -12,7 +12,14 @@ from starlette.responses import Response
 from report.engine.pool import Cursor, Vanished
 from report.http.reader import Audience
 from report.http.resource import Resource
-from report.http.responses import CSV, cached, entity_tag, is_known, not_modified
+from report.http.responses import (
+    CSV,
+    NOT_CACHED,
+    cached,
+    entity_tag,
+    is_known,
+    not_modified,
+)
 from report.http.stream import Pieces, Stream, head
 from report.problem import Code, Problem
 from report.questions.asked import asked_of
@@ -43,13 +50,14 @@ async def download(request: Request) -> Response:
         return entity_tag(b"/export", what, sources.identity(), snapshot.identity)
 
     def headers(tag: str) -> dict[str, str]:
-        name = f'attachment; filename="events.{asked.format}"'
-        return cached(tag) | {"content-disposition": name}
+        """A tag changes with what happens to other sites, so it is for the operator."""
+        name = {"content-disposition": f'attachment; filename="events.{asked.format}"'}
+        return name | (cached(tag) if request.state.reader.is_operator else NOT_CACHED)
 
     async def attempt(held: bool) -> Response:
         seen = await runtime.take(asked.period.utc_dates(), asked.site_id)
         tag = tag_of(seen)
-        if is_known(request.headers, tag):
+        if request.state.reader.is_operator and is_known(request.headers, tag):
             return not_modified(tag)
         if request.method == "HEAD":
             return head(headers(tag), media_type)

@@ -82,10 +82,20 @@ class Run:
             if self._question.depends_on_clock:
                 return of_this_moment(await self._body(snapshot), self._media_type)
             tag = self._tag(snapshot)
+            if not self._request.state.reader.is_operator:
+                return self._told_by_itself(await self._body_of(tag, snapshot))
             if is_known(self._request.headers, tag):
                 self._runtime.telemetry.known("not_modified")
                 return not_modified(tag)
             return tagged(await self._body_of(tag, snapshot), tag, self._media_type)
+
+    def _told_by_itself(self, body: bytes) -> Response:
+        """With a tag of the answer alone. That of a snapshot also changes when something happens
+        that is of other sites."""
+        tag = entity_tag(self._media_type.encode(), body)
+        if is_known(self._request.headers, tag):
+            return not_modified(tag)
+        return tagged(body, tag, self._media_type)
 
     def _tag(self, snapshot: Snapshot) -> str:
         """Of all that the answer depends on: how it is told, what is asked, of which sites

@@ -138,6 +138,33 @@ def test_a_reader_is_told_of_its_own_sites_alone(client):
         assert client.get("/sites", headers=headers).status_code == 200
 
 
+def test_what_happens_to_other_sites_shows_in_no_tag_of_a_reader(tmp_path):
+    folder = Folder(tmp_path)
+    (tmp_path / "sites.toml").write_text(SITES)
+    for site in ("private", "acme"):
+        folder.holds(event(site_id=site))
+    questions = ["/sites", *(f"{path}?site_id=private{more}" for path, more in OF_A_SITE.items())]
+
+    def tags(client, reader):
+        told = {url: client.get(url, headers=shows(reader)) for url in questions}
+        assert {each.status_code for each in told.values()} == {200}
+        return {url: each.headers.get("etag") for url, each in told.items()}
+
+    with asking(tmp_path, token=OPERATOR, sites=str(tmp_path / "sites.toml")) as client:
+        operators, readers = tags(client, "operator"), tags(client, "its reader")
+        folder.holds(event(site_id="acme"), where="closed")
+        folder.holds(event(site_id="acme"))
+        assert tags(client, "operator") != operators
+        assert tags(client, "its reader") == readers
+        for url, tag in readers.items():
+            asked = shows("its reader") | {"if-none-match": tag or "*"}
+            expected = 304 if tag else 200
+            assert client.get(url, headers=asked).status_code == expected
+        folder.holds(event(site_id="private"))
+        after = tags(client, "its reader")
+        assert all(after[url] != readers[url] for url in ("/sites", "/stats?site_id=private"))
+
+
 def test_only_who_shows_the_token_itself_is_its_reader(client):
     token, hashed = TOKENS["private"], hash_of(TOKENS["private"].encode())
     for wrong in (token[:-1], token + "x", token.lower(), hashed, "", "another "):
