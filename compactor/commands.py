@@ -1,4 +1,4 @@
-"""What an operator runs by hand, beside a running compactor: verify, upgrade, backup, expire, erase."""
+"""What an operator runs by hand, beside a running compactor: verify, backup, expire and so on."""
 
 import sys
 import threading

@@ -103,10 +103,7 @@ class Scheduler:
         # Set when done
         self._view_written = False
 
-        # Said once, until it is otherwise
-        self._is_refused = False
-
-        # Why the last pass failed
+        # Why the last pass failed: said once, until it is otherwise
         self._trouble: str | None = None
 
     def _refuse_newer(self) -> None:
@@ -128,9 +125,7 @@ class Scheduler:
             except NewerLake:
                 raise
             except (NoRoom, Busy) as error:
-                if not self._is_refused:
-                    logger.error("%s", error)
-                self._is_refused = True
+                self._tell(str(error))
                 self._stop.wait(UPGRADE_WAIT_S)
             except (OSError, duckdb.Error, pa.ArrowException) as error:
                 self._tell(str(error))
@@ -214,7 +209,6 @@ class Scheduler:
                 self._view_written = False
                 with suppress(duckdb.Error):  # a part that cannot be read; it is tried again
                     self._write_view_now()
-            self._is_refused = False
             yield
 
     def _compact(self, everything: bool) -> None:

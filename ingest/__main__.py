@@ -17,6 +17,7 @@ from ingest.http.data_folder import open_data_folder
 from ingest.http.environment import parser_of
 from ingest.http.serve import allow_files, listen, serve
 from ingest.settings import Settings
+from ingest.sites.watched import started
 from ingest.spool import PROBE_BYTES
 
 
@@ -25,11 +26,12 @@ def main() -> int:
     settings = Settings.from_env(os.environ)
     folder = open_data_folder("ingest", settings.data_dir, PROBE_BYTES)
     check_countries(settings)
+    sites = started("ingest", settings.sites)
     allow_files("ingest", settings.connections_max)
     listener = inherited("ingest") or listen("ingest", settings.host, settings.port)
     with held_folder(folder / "tmp", "ingest-") as counters:
         task = f"writing to {settings.data_dir}"
-        make_app = partial(create_app, settings, counters)
+        make_app = partial(create_app, settings, counters, sites=sites)
         return serve(
             "ingest",
             task,
