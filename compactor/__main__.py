@@ -12,7 +12,7 @@ import duckdb
 
 import compactor.allocator  # noqa: F401  first: it speaks to pyarrow before pyarrow is there
 from compactor.commands import backup, erase, expire, restore, upgrade, verify
-from compactor.jobs.erase import Subject
+from compactor.jobs.subject import Person
 from compactor.jobs.upgrade import NoRoom
 from compactor.lake.disk import CannotExchange
 from compactor.lake.format import NewerLake
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace, settings: Settings, stop: threading.Event
         case "restore":
             return restore(settings, arguments.folder)
         case "erase":
-            subject = Subject(arguments.site, arguments.user)
+            subject = Person(arguments.site, arguments.user)
             return erase(settings, subject, arguments.dry_run, arguments.wait_s, stop)
         case "expire":
             return expire(settings, arguments.dry_run, arguments.undo, arguments.force, stop)

@@ -8,9 +8,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from compactor.jobs.backup import back_up, put_back
-from compactor.jobs.erase import Subject, erase_from_quarantine, erase_in, rows_of
+from compactor.jobs.erase import erase_from_quarantine, erase_in, rows_of
 from compactor.jobs.expire import to_restore
 from compactor.jobs.old_lake import bytes_needed, contents, old_years
+from compactor.jobs.subject import Person
 from compactor.jobs.verify import Verification
 from compactor.lake.columns import FORMAT_VERSION
 from compactor.lake.disk import CannotExchange, Disk
@@ -121,7 +122,7 @@ def _restore(scheduler: Scheduler, dry_run: bool) -> int:
 
 
 def erase(
-    settings: Settings, subject: Subject, dry_run: bool, wait_s: float, stop: threading.Event
+    settings: Settings, subject: Person, dry_run: bool, wait_s: float, stop: threading.Event
 ) -> int:
     """Everything that was accepted before this call."""
     if dry_run:
@@ -151,7 +152,7 @@ def erase(
     return 1 if scheduler.obstacles else 0
 
 
-def _count(settings: Settings, subject: Subject) -> int:
+def _count(settings: Settings, subject: Person) -> int:
     lake, spool = Lake(open_store(settings.data_dir)), spool_folder(settings.data_dir)
     rows = 0
     for folder in lake.folders():
@@ -169,7 +170,7 @@ def _count(settings: Settings, subject: Subject) -> int:
     return 0
 
 
-def _count_in(spool: Path, name: SegmentName, subject: Subject) -> int:
+def _count_in(spool: Path, name: SegmentName, subject: Person) -> int:
     try:
         with (spool / str(name)).open("rb") as lines:
             return sum(subject.mentioned_in(line) for line in lines)

@@ -17,6 +17,9 @@ class Settings(
     rename=variables_of("compactor"),
 ):
     data_dir: Annotated[str, Meta(min_length=1, description="Where spool and lake live.")] = "data"
+    sites: Annotated[
+        str, Meta(description="The file that names the sites; none: every site_id is taken.")
+    ] = ""
     poll_interval_s: Annotated[
         float, Meta(gt=0, le=60, description="The spool is looked at this often.")
     ] = 1.0

@@ -8,8 +8,10 @@ from collections.abc import Set as AbstractSet
 from datetime import UTC, date, datetime
 
 from compactor.allocator import release
+from compactor.jobs.erase import erase_from_quarantine, erase_in
 from compactor.jobs.expire import doubt, expire, last_due
 from compactor.jobs.settle import settle
+from compactor.jobs.subject import Aged
 from compactor.lake.disk import CannotExchange, Disk
 from compactor.lake.format import Folder, Part, PartNames, UnreadablePart
 from compactor.lake.listing import Lake
@@ -20,6 +22,7 @@ from compactor.segments.quarantine import Quarantine
 from compactor.settings import Settings
 from compactor.settling import HeldPart, plan_settling
 from ingest.segment import list_segments, spool_folder
+from ingest.sites.watched import Watched
 
 logger = logging.getLogger("compactor")
 
@@ -48,11 +51,13 @@ class Upkeep:
         self._next_name = next_name
         self._clock = clock
         self._check = check
+        self._sites = Watched(settings.sites) if settings.sites else None
 
         # Folders to look at, and when to list them again
         self._folders: deque[Folder] = deque()
         self._look_at = 0.0
         self._due: date | None = None  # the last date that moves out
+        self._aged: dict[Folder, Aged] = {}  # what was erased of it last, for its age
 
         # Found out once; said once, until it is otherwise
         self._can_exchange: bool | None = None
@@ -63,6 +68,8 @@ class Upkeep:
         """All years now and then, but one rewrite a turn: what waits in the spool comes first."""
         if everything or time.monotonic() >= self._look_at:
             self._quarantine.count_again()
+            if self._sites:
+                self._sites.look()
             self._due = self._believed(self.due())
             self._folders = deque(self.folders())
             self._look_at = time.monotonic() + LOOK_INTERVAL_S
@@ -83,7 +90,7 @@ class Upkeep:
         """Was there much to be done? Then there may be more."""
         try:
             self._remove_superseded(folder)
-            return self._expire(folder) or self._settle(folder)
+            return self._expire(folder) or self._erase_aged(folder) or self._settle(folder)
         except UnreadablePart as error:
             self._obstacles.meet(error)
             return False
@@ -219,6 +226,38 @@ class Upkeep:
         except CannotExchange as error:
             self._say_cannot_exchange(error)
             return False
+
+    def _erase_aged(self, folder: Folder) -> bool:
+        """Rows that are too old for their site, by what sites.toml says of it; once a day."""
+        aged = self._aged_now()
+        if not aged.last or self._aged.get(folder) == aged:
+            return False
+        try:
+            found = erase_in(self._lake, folder, aged, self._next_name)
+        except CannotExchange as error:
+            self._say_cannot_exchange(error)
+            return False
+        for trouble in found.unreadable:
+            self._obstacles.meet(trouble)
+        lines = erase_from_quarantine(self._quarantine, aged)
+        self._aged[folder] = aged
+        if found.rows or lines:
+            logger.info(
+                "%s: erased %d rows past the retention_days of their sites, and %d lines in "
+                "quarantine",
+                folder.name,
+                found.count,
+                lines,
+            )
+        return bool(found.rows)
+
+    def _aged_now(self) -> Aged:
+        sites = self._sites.sites.by_id.values() if self._sites else ()
+        today = self._now().date()
+        days = {site.site_id: site.retention_days for site in sites}
+        return Aged(
+            {id: last_due(today, keep) for id, keep in days.items() if isinstance(keep, int)}
+        )
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)

@@ -1,4 +1,4 @@
-"""Erases one person, or one site, from the lake and from quarantine. The counts stay provable.
+"""Erases what a subject says from the lake and from quarantine. The counts stay provable.
 
 A part with rows to erase is written anew without them; its footer says how many have gone, and
 keeps the names of its segments, so that none of them can ever be stored a second time. A year is
@@ -20,46 +20,25 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from compactor.jobs.subject import Subject
 from compactor.lake import numbers
 from compactor.lake.columns import DATE
 from compactor.lake.format import Folder, Footer, Part, PartNames, UnreadablePart
 from compactor.lake.listing import Lake
-from compactor.lake.reader import Only, PartReader, sample_of
+from compactor.lake.reader import PartReader, sample_of
 from compactor.lake.store import Fill
 from compactor.lake.writer import ROW_GROUP_ROWS, prepare_columns, write_part
 from compactor.segments.quarantine import Quarantine
-from ingest.event import decode_line
 
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """Whose events: of a site, all or those of one user."""
-
-    site_id: str
-    user_id: str | None = None
-
-    def mask(self, rows: pa.Table) -> pa.ChunkedArray:
-        hit = pc.equal(rows["site_id"], self.site_id)
-        if self.user_id is not None:
-            hit = pc.and_(hit, pc.fill_null(pc.equal(rows["user_id"], self.user_id), False))
-        return hit
-
-    def mentioned_in(self, line: bytes) -> bool:
-        try:
-            event = decode_line(line)
-        except (ValueError, RecursionError):
-            return all(msgspec.json.encode(name) in line for name in self._names())
-        return event.site_id == self.site_id and self.user_id in (None, event.user_id)
-
-    def _names(self) -> list[str]:
-        return [self.site_id] if self.user_id is None else [self.site_id, self.user_id]
+SiteDate = tuple[str, date]
+_PAIRS = pa.schema([("site_id", pa.string()), ("date", pa.date32())])
 
 
 @dataclass(slots=True)
 class Found:
     """Of a folder."""
 
-    rows: dict[Part, Counter[date]]  # of the subject, in parts that have some
+    rows: dict[Part, Counter[SiteDate]]  # of the subject, in parts that have some
     unreadable: list[UnreadablePart]
 
     @property
@@ -82,14 +61,14 @@ def rows_of(lake: Lake, folder: Folder, subject: Subject) -> Found:
     return found
 
 
-def _count(path: Path, subject: Subject) -> Counter[date]:
-    count: Counter[date] = Counter()
-    with PartReader(path, Only(sites=(subject.site_id, subject.site_id))) as reader:
+def _count(path: Path, subject: Subject) -> Counter[SiteDate]:
+    count: Counter[SiteDate] = Counter()
+    with PartReader(path, subject.only) as reader:
         for batch in reader.batches(["site_id", "user_id", DATE.name]):
-            days = batch[DATE.name].filter(subject.mask(batch))
-            count.update(
-                {each["values"]: each["counts"] for each in days.value_counts().to_pylist()}
-            )
+            hit = batch.select(["site_id", DATE.name]).filter(subject.mask(batch))
+            if len(hit):
+                pairs = hit.cast(_PAIRS).group_by(hit.column_names).aggregate([([], "count_all")])
+                count.update({(p["site_id"], p["date"]): p["count_all"] for p in pairs.to_pylist()})
     return count
 
 
@@ -109,9 +88,9 @@ def erase_in(lake: Lake, folder: Folder, subject: Subject, next_name: PartNames)
     return found
 
 
-def _fill(lake: Lake, part: Part, subject: Subject, count: Counter[date]) -> Fill:
+def _fill(lake: Lake, part: Part, subject: Subject, count: Counter[SiteDate]) -> Fill:
     path = lake.store.source(part)
-    footer = _footer(lake.footer(part), part, subject, count)
+    footer = _footer(lake.footer(part), part, count)
 
     def fill(file: BinaryIO) -> None:
         with PartReader(path) as reader:
@@ -121,12 +100,14 @@ def _fill(lake: Lake, part: Part, subject: Subject, count: Counter[date]) -> Fil
     return fill
 
 
-def _footer(old: Footer, part: Part, subject: Subject, count: Counter[date]) -> Footer:
-    by_site = Counter(old.erased_by_site)
-    by_site[subject.site_id] += count.total()
+def _footer(old: Footer, part: Part, count: Counter[SiteDate]) -> Footer:
+    by_site, by_date = Counter(old.erased_by_site), Counter[date]()
+    for (site_id, day), rows in count.items():
+        by_site[site_id] += rows
+        by_date[day] += rows
     return msgspec.structs.replace(
         old,
-        dates={day: counts.without(count[day]) for day, counts in old.dates.items()},
+        dates={day: counts.without(by_date[day]) for day, counts in old.dates.items()},
         supersedes=numbers.joined([old.supersedes, numbers.of([part.number])]),
         erased_by_site=dict(by_site),
     )

@@ -1,8 +1,8 @@
 """data/lake.duckdb: a database with nothing but two views over the lake, `events` and `visits`.
 
     events   every event of the lake, with `date` (UTC) and what settled parts say of its visit
-    visits   a row a visit: where it began and ended, what it came to, and what its first page view
-             says of the visitor
+    visits   a row a visit: that of its first page view (its first event, if it has none), with what
+             the visit came to; it began at visit_entry and ended at visit_exit
 
 `visits` is right at any moment: of dates that have rows in recent parts it is counted when it is
 asked, by the rules of compactor.lake.visits; of others it is in the rows.
@@ -22,10 +22,6 @@ from ingest.event import Role
 
 _NAMES = STORED.names
 _OBJECTS = names_of(Role.OBJECT)
-_OF_VISITOR = (
-    *("hostname", "referrer", "utm_source", "utm_medium", "utm_campaign", "utm_content"),
-    *("utm_term", "click_id", "browser", "os", "device", "country", "language"),
-)
 STORAGE_VERSION = "v1.0.0"  # DuckDB 1.4 and later open it
 
 _ORDER = ", ".join(f'"{name}" NULLS LAST' for name in ("timestamp", *ORDER))
@@ -78,10 +74,6 @@ VISITS = f"""
     UNION ALL
     SELECT {{columns}} FROM numbered
 """
-_VISIT = """
-    site_id, user_id, date, visit, "timestamp", visit_views, visit_events, visit_ms,
-    visit_engaged_ms, path AS visit_entry, visit_exit
-"""
 
 
 def write_view(data_dir: Path, store: Store, disk: Disk) -> None:
@@ -104,13 +96,17 @@ def write_view(data_dir: Path, store: Store, disk: Disk) -> None:
 
 
 def _events(store: Store) -> str:
+    return f"SELECT {_columns()} FROM {_parts(store)}"
+
+
+def _columns() -> str:
     columns = (f"{name}::JSON AS {name}" if name in _OBJECTS else f'"{name}"' for name in _NAMES)
-    return f"SELECT {', '.join(columns)} FROM {_parts(store)}"
+    return ", ".join(columns)
 
 
 def _visits(store: Store) -> str:
     return VISITS.format(
-        events=_parts(store, "filename = true"), columns=", ".join([_VISIT, *_OF_VISITOR])
+        events=_parts(store, "filename = true"), columns=f"{_columns()}, path AS visit_entry"
     )
 
 

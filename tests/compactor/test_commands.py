@@ -8,7 +8,7 @@ import httpx2
 import pyarrow.parquet as pq
 import pytest
 
-from compactor.jobs.erase import Subject
+from compactor.jobs.subject import Person
 from tests.compactor.folder import Folder, line
 from tests.processes import DUCKDB, PROJECT, clean_environment, duckdb_cli, running, wait_for
 
@@ -162,7 +162,7 @@ def test_erase_does_nothing_if_ingest_holds_on_to_a_segment(tmp_path):
 
 
 def test_a_subject_is_matched_by_its_fields_and_in_damage_by_its_name():
-    eve = Subject("shop", "eve")
+    eve = Person("shop", "eve")
     assert eve.mentioned_in(line(user="eve"))
     assert not eve.mentioned_in(line(user="evelyn"))
     assert not eve.mentioned_in(line(user="ann", path="eve"))

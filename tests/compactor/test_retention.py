@@ -109,3 +109,31 @@ def test_quarantine_moves_out_with_its_date(folder):
     folder.turn()
     assert folder.set_aside() == ""
     assert len(list(folder.path.glob("expired/*/quarantine/*"))) == 12
+
+
+def test_what_is_too_old_for_its_site_is_erased_and_stays_counted(tmp_path):
+    sites = tmp_path / "sites.toml"
+    sites.write_text("[shop]\nretention_days = 30\n[blog]\n[news]\nretention_days = 32\n")
+    names = ("shop", "blog", "news")
+    (tmp_path / "data").mkdir()
+    folder = Folder(tmp_path / "data", sites=str(sites))
+    for day in DAYS:
+        folder.now = f"{day}T12:00:00"
+        at = f"{day}T11:00:00Z"
+        folder.segment(
+            *(line(f"/{day}", site, at, id="1") for site in ("shop", "blog", "news") * 2)
+        )
+        folder.turn()
+    folder.now = "2026-12-13T12:00:00"
+    folder.turn()
+    kept = {
+        site: len(folder.rows(where=f"site_id = '{site}'")) for site in ("shop", "blog", "news")
+    }
+    assert kept == {"shop": 6, "blog": 10, "news": 8}
+    totals = [footer.total for footer in folder.footers()]
+    assert [(t.rows, t.erased, t.duplicates) for t in totals] == [(24, 6, 30)]
+    assert folder.set_aside().count('"erased":true') == 6
+    assert "0 findings" in compactor(folder, "verify")
+    before = folder.parts()
+    folder.turn()
+    assert folder.parts() == before

@@ -4,7 +4,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from compactor.jobs.erase import Subject, erase_in
+from compactor.jobs.erase import erase_in
+from compactor.jobs.subject import Person
 from compactor.jobs.verify import Verification
 from tests.compactor.folder import Folder, line
 
@@ -74,7 +75,7 @@ def test_an_erased_person_takes_the_visits_along_and_leaves_those_of_others(fold
     passes = folder.passes()
     with passes.lock():
         found = erase_in(
-            passes.lake, passes.lake.folders()[0], Subject("shop", "ann"), passes.next_name
+            passes.lake, passes.lake.folders()[0], Person("shop", "ann"), passes.next_name
         )
     assert found.count == 3
     assert visits(folder) == [("bob", 1, 1, 0, "/")]

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import duckdb
 
-from compactor.jobs.erase import Subject, erase_from_quarantine, erase_in
+from compactor.jobs.erase import erase_from_quarantine, erase_in
+from compactor.jobs.subject import Person
 from compactor.lake.disk import Disk
 from compactor.lake.format import PartNames
 from compactor.scheduler import Scheduler
@@ -236,7 +237,7 @@ def marker_of(line: bytes) -> str:
 def erase(passes: Scheduler) -> None:
     """As `python -m compactor erase` does it."""
     passes.compact_all()
-    subject = Subject("shop", ERASED_USER)
+    subject = Person("shop", ERASED_USER)
     for folder in passes.lake.folders():
         erase_in(passes.lake, folder, subject, passes.next_name)
     erase_from_quarantine(passes.quarantine, subject)

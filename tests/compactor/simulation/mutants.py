@@ -110,10 +110,8 @@ def _absorbs_nothing(footers):
     return msgspec.structs.replace(_said(footers), absorbed={})
 
 
-def _forget_segments(old, part, subject, count):
-    return msgspec.structs.replace(
-        erase_footer(old, part, subject, count), segments=[], absorbed={}
-    )
+def _forget_segments(old, part, count):
+    return msgspec.structs.replace(erase_footer(old, part, count), segments=[], absorbed={})
 
 
 def _as_they_were(merged, check):
