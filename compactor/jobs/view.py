@@ -14,66 +14,13 @@ import duckdb
 
 from compactor.lake.columns import STORED, names_of
 from compactor.lake.disk import STAGED, Disk
-from compactor.lake.format import RECENT
 from compactor.lake.store import Store
-from compactor.lake.visit_keys import KINDS
-from compactor.lake.visits import GAP_MS_MAX, ORDER
+from compactor.lake.visits_sql import VISITS
 from ingest.event import Role
 
 _NAMES = STORED.names
 _OBJECTS = names_of(Role.OBJECT)
 STORAGE_VERSION = "v1.0.0"  # DuckDB 1.4 and later open it
-
-_ORDER = ", ".join(f'"{name}" NULLS LAST' for name in ("timestamp", *ORDER))
-_BACKWARDS = ", ".join(f'"{name}" DESC NULLS FIRST' for name in ("timestamp", *ORDER))
-_VIEW, _ENGAGEMENT = KINDS
-
-VISITS = f"""
-    WITH rows AS (
-        SELECT *, contains(parse_filename(filename), '{RECENT}.') AS is_recent FROM {{events}}
-    ),
-    open AS (SELECT DISTINCT site_id, date FROM rows WHERE is_recent),
-    stretches AS (
-        SELECT *, sum(begins::INTEGER) OVER (
-            PARTITION BY site_id, user_id, date ORDER BY "timestamp" ROWS UNBOUNDED PRECEDING
-        ) AS stretch FROM (
-            SELECT *, coalesce("timestamp" - lag("timestamp") OVER (
-                PARTITION BY site_id, user_id, date ORDER BY "timestamp"
-            ) > to_milliseconds({GAP_MS_MAX}), false) AS begins
-            FROM rows SEMI JOIN open USING (site_id, date)
-            WHERE user_id IS NOT NULL AND bot IS NULL
-        )
-    ),
-    counted AS (
-        SELECT * REPLACE (
-            count(*) FILTER (event_type = '{_VIEW}') OVER visit::INTEGER AS visit_views,
-            count(*) FILTER (event_type NOT IN ('{_VIEW}', '{_ENGAGEMENT}'))
-                OVER visit::INTEGER AS visit_events,
-            (epoch_us(max("timestamp") OVER visit) - epoch_us(min("timestamp") OVER visit)) // 1000
-                AS visit_ms,
-            coalesce(sum(engaged_ms) OVER visit, 0)::BIGINT AS visit_engaged_ms,
-            first_value(CASE event_type WHEN '{_VIEW}' THEN path END) OVER (
-                PARTITION BY site_id, user_id, date, stretch
-                ORDER BY event_type <> '{_VIEW}', {_BACKWARDS}
-            ) AS visit_exit
-        ) FROM stretches
-        WINDOW visit AS (PARTITION BY site_id, user_id, date, stretch)
-        QUALIFY row_number() OVER (
-            PARTITION BY site_id, user_id, date, stretch ORDER BY
-                CASE event_type WHEN '{_VIEW}' THEN 0 WHEN '{_ENGAGEMENT}' THEN 2 ELSE 1 END,
-                {_ORDER}
-        ) = 1
-    ),
-    numbered AS (
-        SELECT * REPLACE (row_number() OVER (
-            PARTITION BY site_id, user_id, date ORDER BY stretch
-        )::INTEGER AS visit) FROM counted WHERE event_type <> '{_ENGAGEMENT}'
-    )
-    SELECT {{columns}} FROM rows ANTI JOIN open USING (site_id, date)
-    WHERE visit_views IS NOT NULL
-    UNION ALL
-    SELECT {{columns}} FROM numbered
-"""
 
 
 def write_view(data_dir: Path, store: Store, disk: Disk) -> None:

@@ -120,15 +120,11 @@ def test_what_is_too_old_for_its_site_is_erased_and_stays_counted(tmp_path):
     for day in DAYS:
         folder.now = f"{day}T12:00:00"
         at = f"{day}T11:00:00Z"
-        folder.segment(
-            *(line(f"/{day}", site, at, id="1") for site in ("shop", "blog", "news") * 2)
-        )
+        folder.segment(*(line(f"/{day}", site, at, id="1") for site in names * 2))
         folder.turn()
     folder.now = "2026-12-13T12:00:00"
     folder.turn()
-    kept = {
-        site: len(folder.rows(where=f"site_id = '{site}'")) for site in ("shop", "blog", "news")
-    }
+    kept = {site: len(folder.rows(where=f"site_id = '{site}'")) for site in names}
     assert kept == {"shop": 6, "blog": 10, "news": 8}
     totals = [footer.total for footer in folder.footers()]
     assert [(t.rows, t.erased, t.duplicates) for t in totals] == [(24, 6, 30)]
