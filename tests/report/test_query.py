@@ -363,3 +363,29 @@ def test_no_visits_are_made_for_a_count_of_views():
     assert needs(["visits"])
     assert needs(["visitors"], dimensions=["visit:source"])
     assert needs(["visitors"], filters=[["has_done", ["is", "event:page", ["/"]]]])
+
+
+def test_a_question_that_takes_too_long_is_ended_and_leaves_nothing(tmp_path):
+    folder = Folder(tmp_path)
+    at = datetime(2025, 11, 12, tzinfo=UTC)
+    folder.holds(
+        *(
+            event(at, user_id=f"u{n}", path=f"/{n}", referrer=f"https://{n}.example/")
+            for n in range(60_000)
+        )
+    )
+    heavy = {
+        "site_id": "blog",
+        "date_range": "all",
+        "metrics": ["visitors", "visits", "percentage"],
+        "dimensions": ["visit:source", "visit:channel", "event:page"],
+    }
+    with asking(tmp_path, query_s_max=0.4) as client:
+        answer = client.post("/query", json=heavy)
+        assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+        small = {"site_id": "nobody", "date_range": "day", "metrics": ["visits"]}
+        assert client.post("/query", json=small).json()["results"][0]["metrics"] == [0]
+        runtime = client.app_state["runtime"]
+        for cursor in runtime.pool._idle:
+            left = "SELECT count(*) FROM duckdb_tables() WHERE temporary"
+            assert cursor.execute(left).fetchall() == [(0,)]
