@@ -1,4 +1,4 @@
-"""A disk that takes nothing: the compactor says so once, goes on trying, and says when it is over."""
+"""A pass that fails for long: told once, repeated, and over when the trouble is."""
 
 import threading
 
