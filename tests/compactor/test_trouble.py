@@ -1,4 +1,4 @@
-"""A disk that takes nothing: the compactor says so once, goes on trying, and says when it is over."""
+"""A disk that takes nothing: the compactor says so once, goes on trying, and says when it ends."""
 
 import threading
 
