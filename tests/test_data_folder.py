@@ -53,27 +53,26 @@ def test_a_folder_that_is_not_there_is_made_for_its_owner_and_group(tmp_path):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_folder_that_cannot_be_made_or_be_written_to_costs_one_line(stage, tmp_path):
-    missing = tmp_path / "typo" / "data"
-    assert start_and_fail(stage, missing) == f"'{tmp_path}/typo' is not there"
+def test_a_folder_that_cannot_be_made_costs_one_line_of_each_stage(stage, tmp_path):
+    assert start_and_fail(stage, tmp_path / "typo" / "data") == f"'{tmp_path}/typo' is not there"
+
+
+def test_a_file_in_its_place_costs_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    assert start_and_fail(stage, tmp_path / "file") == "is not a folder"
-    assert "/proc" in start_and_fail(stage, "/proc") or os.geteuid() == 0
+    assert start_and_fail("ingest", tmp_path / "file") == "is not a folder"
 
 
 @needs_root
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_folder_of_another_user_costs_one_line(stage, tmp_path):
-    tmp_path.chmod(0o755)
+def test_a_folder_of_another_user_costs_one_line(tmp_path):
     shutil.chown(tmp_path, NOBODY)
-    assert "belongs to nobody: run this as that user" in start_and_fail(stage, tmp_path)
+    said = start_and_fail("compactor", tmp_path)
+    assert said == "it belongs to nobody: run this as that user"
 
 
 @needs_root
 def test_a_mount_that_is_read_only_or_full_costs_one_line(tmp_path):
     with mounted(tmp_path, "ro"):
-        for stage in STAGES:
-            assert start_and_fail(stage, tmp_path) == "Read-only file system"
+        assert start_and_fail("report", tmp_path) == "Read-only file system"
     with mounted(tmp_path, "size=64k"):
         (tmp_path / "other").write_bytes(bytes(60 * 1024))
         assert start_and_fail("ingest", tmp_path) == "No space left on device"

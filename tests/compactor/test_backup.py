@@ -6,7 +6,7 @@ import threading
 import httpx2
 import pytest
 
-from compactor.jobs.backup import back_up, put_back
+from compactor.jobs.backup import Occupied, back_up, put_back
 from compactor.lake.disk import Disk
 from compactor.lake.local import LocalStore
 from tests.compactor.folder import Folder, line
@@ -100,18 +100,29 @@ def test_a_backup_under_load_restores_to_a_right_ledger(tmp_path):
     assert " files, " in said
     assert not (tmp_path / "backup" / "visitors").exists()
     compactor("restore", str(tmp_path / "backup"), data_dir=restored)
-    assert "has files already" in compactor(
-        "restore", str(tmp_path / "backup"), data_dir=restored, status=1
-    )
     with running("report", restored) as report:
         ledger = httpx2.get(report.url + "/ledger").json()
         assert ledger["balanced"] and ledger["accepted"] >= known
         assert ledger["lake"] and ledger["spool"]
-    compactor("--once", data_dir=restored)
+    Folder(restored).turn()
     glob = f"read_parquet('{restored}/lake/events/**/*.parquet')"
     ids = f"count(DISTINCT event_id), count(*) FILTER (event_id::BIGINT < {known})"
     rows, different, before = map(int, duckdb_cli(f"SELECT count(*), {ids} FROM {glob}").split(","))
     assert rows == different and before == known
+
+
+def test_a_backup_is_put_back_where_nothing_is_and_nowhere_else(tmp_path):
+    (tmp_path / "live").mkdir()
+    live = Folder(tmp_path / "live")
+    live.segment(line("/a"))
+    store, backup = LocalStore(live.path), tmp_path / "backup"
+    back_up(live.path, store, backup, Disk())
+    with pytest.raises(Occupied, match="is there already"):
+        back_up(live.path, store, backup, Disk())
+    with pytest.raises(Occupied, match="has files already"):
+        put_back(backup, live.path, Disk())
+    with pytest.raises(FileNotFoundError, match="this is no backup"):
+        put_back(tmp_path, tmp_path / "empty", Disk())
 
 
 def test_a_backup_on_another_disk_is_a_copy_and_a_half_one_has_another_name(tmp_path):

@@ -1,4 +1,4 @@
-"""A pass that fails for long: told once, repeated, and over when the trouble is."""
+"""A disk that takes nothing: the compactor says so once, goes on trying, and says when it ends."""
 
 import threading
 
