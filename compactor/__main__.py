@@ -10,8 +10,9 @@ import threading
 import duckdb
 
 import compactor.allocator  # noqa: F401  first: it speaks to pyarrow before pyarrow is there
-from compactor.commands import erase, expire, verify
+from compactor.commands import erase, expire, upgrade, verify
 from compactor.jobs.erase import Subject
+from compactor.jobs.upgrade import NoRoom
 from compactor.lake.disk import CannotExchange
 from compactor.lake.format import NewerLake
 from compactor.lake.lock import Busy
@@ -35,7 +36,7 @@ def main() -> int:
         return run(arguments, settings, stop)
     except Stopped:
         raise SystemExit("compactor: stopped before everything was done") from None
-    except (OSError, CannotExchange, Busy, NewerLake, duckdb.Error) as error:
+    except (OSError, CannotExchange, Busy, NewerLake, NoRoom, duckdb.Error) as error:
         raise SystemExit(f"compactor: {error}") from None
 
 
@@ -43,6 +44,8 @@ def run(arguments: argparse.Namespace, settings: Settings, stop: threading.Event
     match arguments.command:
         case "verify":
             return verify(settings, stop)
+        case "upgrade":
+            return upgrade(settings, arguments.dry_run, stop)
         case "erase":
             subject = Subject(arguments.site, arguments.user)
             return erase(settings, subject, arguments.dry_run, arguments.wait_s, stop)
@@ -60,6 +63,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--once", action="store_true", help="compact all that waits now, and end")
     commands = parser.add_subparsers(dest="command", title="commands, beside a running compactor")
     commands.add_parser("verify", help="check every page, count and key of the lake")
+    command = commands.add_parser("upgrade", help="write a lake of an older release anew, and end")
+    _dry_run(command)
     command = commands.add_parser("expire", help="move dates out that are past their retention")
     command.add_argument("--undo", action="store_true", help="move those back that are not")
     command.add_argument("--force", action="store_true", help="though the clock is doubted")
@@ -76,7 +81,7 @@ def parse() -> argparse.Namespace:
 
 def _dry_run(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--dry-run", action="store_true", help="print what would go, change nothing"
+        "--dry-run", action="store_true", help="print what would be done, change nothing"
     )
 
 

@@ -1,4 +1,4 @@
-"""What an operator runs by hand, beside a running compactor: verify, expire, erase."""
+"""What an operator runs by hand, beside a running compactor: verify, upgrade, expire, erase."""
 
 import sys
 import threading
@@ -9,7 +9,9 @@ from tqdm import tqdm
 
 from compactor.jobs.erase import Subject, erase_from_quarantine, erase_in, rows_of
 from compactor.jobs.expire import to_restore
+from compactor.jobs.old_lake import bytes_needed, contents, old_years
 from compactor.jobs.verify import Verification
+from compactor.lake.columns import FORMAT_VERSION
 from compactor.lake.disk import CannotExchange
 from compactor.lake.listing import Lake
 from compactor.lake.store import open_store
@@ -36,6 +38,37 @@ def verify(settings: Settings, stop: threading.Event) -> int:
             tqdm.write(finding, file=sys.stdout)
     print(verification.summary())
     return 1 if verification.findings else 0
+
+
+def upgrade(settings: Settings, dry_run: bool, stop: threading.Event) -> int:
+    """Status 1 if there is no room for it."""
+    if dry_run:
+        return _survey(Lake(open_store(settings.data_dir)))
+    with Scheduler(settings, stop).lock():
+        pass  # whoever has the turn has a lake of today's format
+    print(f"the lake is of format {FORMAT_VERSION}")
+    return 0
+
+
+def _survey(lake: Lake) -> int:
+    parts = rows = 0
+    years = old_years(lake)
+    for year in years:
+        with lake.store.shared():
+            found = contents(lake, year)
+        print(
+            f"would write {year.folder.name} anew: {len(found.parts)} parts, {found.rows} rows, "
+            f"{year.bytes} bytes"
+        )
+        for error in found.unreadable:
+            print(f"would take along as it is: {error}")
+        parts, rows = parts + len(found.parts), rows + found.rows
+    needed, free = bytes_needed(years), lake.store.free_bytes()
+    print(
+        f"{len(years)} years, {parts} parts, {rows} rows"
+        + (f"; needs {needed} bytes of disk, {free} are free" if years else "; nothing to do")
+    )
+    return 1 if years and needed > free else 0
 
 
 def expire(

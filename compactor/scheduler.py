@@ -14,10 +14,13 @@ import pyarrow as pa
 from compactor.backlog import Backlog
 from compactor.jobs.compact import Compactor
 from compactor.jobs.expire import restore, to_restore
+from compactor.jobs.upgrade import NoRoom, Upgrade
 from compactor.jobs.view import write_view
 from compactor.lake.disk import Disk
 from compactor.lake.format import NewerLake, Part, PartNames, UnreadablePart, read_footer
 from compactor.lake.listing import Lake
+from compactor.lake.local import LocalStore
+from compactor.lake.lock import Busy
 from compactor.lake.scratch import Scratch
 from compactor.lake.store import open_store
 from compactor.obstacles import Obstacles
@@ -32,6 +35,7 @@ from ingest.segment import spool_folder
 logger = logging.getLogger("compactor")
 
 TROUBLE_WAIT_S = 5.0
+UPGRADE_WAIT_S = 60.0  # before it is tried again
 
 
 class Stopped(Exception):
@@ -53,9 +57,8 @@ class Scheduler:
         self._settings = settings
         self._stop = stop
         self.disk = disk or Disk()
-        self.lake = Lake(
-            open_store(settings.data_dir, self.disk, settings.readers_s_max, self._wait)
-        )
+        store = open_store(settings.data_dir, self.disk, settings.readers_s_max, self._wait)
+        self.lake = Lake(store)
         self.spool = spool_folder(settings.data_dir)
         self.quarantine = Quarantine(settings.data_dir, self.disk, settings.quarantine_bytes_max)
         self.next_name = next_name or PartNames(clock)
@@ -64,6 +67,10 @@ class Scheduler:
             database = connect(self._scratch.folder, settings.temp_bytes_max)
         self._database = database
         self.obstacles = Obstacles()
+
+        def open_since() -> date:
+            return first_open(datetime.fromtimestamp(clock(), UTC), settings.close_after_h)
+
         compactor = Compactor(
             self.lake,
             self.spool,
@@ -71,7 +78,7 @@ class Scheduler:
             self.next_name,
             self.disk,
             database,
-            lambda: first_open(datetime.fromtimestamp(clock(), UTC), settings.close_after_h),
+            open_since,
             self._check,
         )
         self._backlog = Backlog(settings, self.lake, compactor, self.obstacles, clock, self._check)
@@ -85,11 +92,19 @@ class Scheduler:
             clock,
             self._check,
         )
+        self._upgrade = (
+            Upgrade(self.lake, store, self.spool, self.next_name, clock, open_since, self._check)
+            if isinstance(store, LocalStore)
+            else None
+        )
         self.lake.store.prepare()
         self._refuse_newer()
 
         # Set when done
         self._view_written = False
+
+        # Said once, until it is otherwise
+        self._is_refused = False
 
     def _refuse_newer(self) -> None:
         """Before anything of a newer Footfall's lake is touched. Raises NewerLake."""
@@ -108,6 +123,11 @@ class Scheduler:
                 break
             except NewerLake:
                 raise
+            except (NoRoom, Busy) as error:
+                if not self._is_refused:
+                    logger.error("%s", error)
+                self._is_refused = True
+                self._stop.wait(UPGRADE_WAIT_S)
             except (OSError, duckdb.Error, pa.ArrowException) as error:
                 logger.error("the pass failed and will be repeated: %s", error)
                 self._be_careful()
@@ -167,8 +187,14 @@ class Scheduler:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Our turn on the lake, once it comes. Raises Stopped if we are to stop first."""
+        """Our turn on the lake, once it comes, and a lake of today's format.
+
+        Raises Stopped if we are to stop first, NoRoom and Busy if the lake has to stay as it is.
+        """
         with self.lake.store.turn(self._wait):
+            if self._upgrade and self._upgrade.run():
+                self._write_view_now()
+            self._is_refused = False
             yield
 
     def _compact(self, everything: bool) -> None:
@@ -180,8 +206,11 @@ class Scheduler:
         if self._view_written or not self.lake.folders():
             return
         with self.lock():
-            write_view(Path(self._settings.data_dir), self.lake.store, self.disk)
-            self._view_written = True
+            self._write_view_now()
+
+    def _write_view_now(self) -> None:
+        write_view(Path(self._settings.data_dir), self.lake.store, self.disk)
+        self._view_written = True
 
     def _check(self) -> None:
         """Between two steps: may we go on?"""

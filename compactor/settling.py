@@ -18,7 +18,7 @@ from datetime import date
 from compactor.lake.format import Part
 
 PART_ROWS_MAX = 4_000_000
-MERGE_PARTS_MAX = 250  # all of them are open at once
+MERGE_PARTS_MAX = 500  # all of them are open at once: a year of dates, and what came late
 LATE_PARTS_MAX = 16
 LATE_MS_MAX = 24 * 3600 * 1000
 

@@ -53,12 +53,19 @@ def settle(
     Raises CannotExchange, Busy, UnreadablePart, and whatever `check` raises.
     """
     old = list(dict.fromkeys(part for merge in merges for part in merge.parts))
-    new = [
+    new = settled(lake, merges, next_name, check)
+    lake.store.replace(folder, old, new)
+    return [part for part, _ in new]
+
+
+def settled(
+    lake: Lake, merges: Sequence[Merge], next_name: PartNames, check: Callable[[], None]
+) -> list[tuple[Part, Fill]]:
+    """The parts that these merges come to, and what is in them. Raises UnreadablePart."""
+    return [
         (next_name(*_dates(cut), is_recent=False), _fill(lake, cut, check))
         for cut in cuts_of(lake, merges)
     ]
-    lake.store.replace(folder, old, new)
-    return [part for part, _ in new]
 
 
 def _dates(cut: Cut) -> tuple[date, date]:

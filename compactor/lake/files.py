@@ -44,13 +44,24 @@ def move(targets: Mapping[Path, Path], disk: Disk) -> int:
 
 
 def remove(path: Path, disk: Disk) -> None:
-    """A file, or a folder of files."""
-    if not path.is_dir():
+    """A file, or a folder with all that is in it."""
+    if path.is_symlink() or not path.is_dir():
         disk.unlink(path)
         return
-    for file in sorted(path.iterdir()):
-        disk.unlink(file)
+    for each in sorted(path.iterdir()):
+        remove(each, disk)
     disk.remove_folder(path)
+
+
+def link(source: Path, target: Path, disk: Disk) -> None:
+    """A file, or a folder with all that is in it, by another name as well."""
+    if source.is_symlink() or not source.is_dir():
+        disk.link(source, target)
+        return
+    make_folder(target, disk)
+    for each in sorted(source.iterdir()):
+        link(each, target / each.name, disk)
+    disk.sync_folder(target)
 
 
 def remove_if_empty(folder: Path, disk: Disk) -> None:

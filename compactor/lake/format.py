@@ -200,6 +200,12 @@ class Footer(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             return set()
         return {id for id in ids if numbers.has(self.absorbed, *writer_and_number(id))}
 
+    def covers(self, other: Self) -> bool:
+        """Are all of the other's segments among ours?"""
+        ids = set(other.segments)
+        known = self.named(ids) == ids and numbers.within(other.absorbed, self.absorbed)
+        return known and bool(ids or other.absorbed)
+
 
 def writer_and_number(id: str) -> tuple[str, int]:
     """Of a segment's id."""
@@ -208,9 +214,20 @@ def writer_and_number(id: str) -> tuple[str, int]:
 
 
 def superseded(footers: Mapping[Part, Footer]) -> set[Part]:
-    """Of the parts of a folder those whose rows others have: a copy brought them back."""
+    """Of the parts of a folder those whose rows others have: a copy brought them back.
+
+    In the formats before this one a part that was merged had all segments of those that it was made
+    of; that told so where the copy lacked one that was between the two.
+    """
     gone = numbers.joined(footer.supersedes for footer in footers.values())
-    return {part for part in footers if numbers.has(gone, *part.number)}
+    named = {part for part in footers if numbers.has(gone, *part.number)}
+    merged = [part for part, footer in footers.items() if part.folder.is_old and footer.supersedes]
+    return named | {
+        part
+        for part in footers.keys() - named
+        for younger in merged
+        if part < younger and footers[younger].covers(footers[part])
+    }
 
 
 def parse_folder(name: str) -> Folder | None:
@@ -245,15 +262,33 @@ def parse_part(folder: Folder, name: str) -> Part | None:
 def read_footer(path: Path) -> Footer:
     """Raises FileNotFoundError, or another OSError of the disk; UnreadablePart; NewerLake."""
     with naming(path):
-        metadata = pq.read_metadata(path).metadata or {}
+        file = pq.read_metadata(path)
+        metadata = file.metadata or {}
         if FOOTER_KEY not in metadata:
             raise ValueError(f"it has no {FOOTER_KEY.decode()!r} in its footer")
         text = metadata[FOOTER_KEY]
         if (version := _version(text)) > FORMAT_VERSION:
             raise NewerLake(path, version)
         if version <= older.VERSION_MAX:
-            text = older.as_of_today(text, path.parent.name)
+            text = older.as_of_today(text, _part_at(path).first, _sites(file))
         return msgspec.json.decode(text, type=Footer)
+
+
+def _part_at(path: Path) -> Part:
+    folder = parse_folder(path.parent.name)
+    part = parse_part(folder, path.name) if folder else None
+    if part is None:
+        raise ValueError("that is not where a part lies")
+    return part
+
+
+def _sites(file: pq.FileMetaData) -> tuple[str, str] | None:
+    """The first and the last, of rows that are sorted by them, as the file's statistics say."""
+    if not file.num_rows:
+        return None
+    column = file.schema.names.index("site_id")
+    ends = [file.row_group(n).column(column).statistics for n in (0, file.num_row_groups - 1)]
+    return (ends[0].min, ends[1].max) if all(each and each.has_min_max for each in ends) else None
 
 
 class _Versioned(msgspec.Struct):

@@ -26,6 +26,17 @@ class Lake:
 
     def folders(self) -> list[Folder]:
         """First to last; none when there is no lake yet."""
+        found, foreign = self._all_folders(), set(self.foreign())
+        return [folder for folder in found if folder not in foreign]
+
+    def foreign(self) -> list[Folder]:
+        """Folders of an older lake beside years: a copy that somebody put back. Not counted."""
+        found = self._all_folders()
+        old = [folder for folder in found if folder.is_old]
+        years = [folder for folder in found if not folder.is_old] if old else []
+        return old if any(self.store.names(folder) for folder in years) else []
+
+    def _all_folders(self) -> list[Folder]:
         return sorted(filter(None, map(parse_folder, self.store.names())))
 
     def files(self, folder: Folder) -> list[Part]:

@@ -105,7 +105,7 @@ class LocalStore:
         self, folder: Folder, old: Collection[Part], new: Iterable[tuple[Part, Fill]]
     ) -> None:
         """It becomes a new folder: a crash leaves that or the old one, never a mixture."""
-        with self._without_readers():
+        with self.without_readers():
             pass  # one that stays for long is met before anything is written
         current = self._path(folder)
         made = self.staging / folder.name
@@ -122,12 +122,12 @@ class LocalStore:
             self.disk.write_file(made / part.name, fill)
             self.disk.sync_file(made / part.name)
         self.disk.sync_folder(made)
-        with self._without_readers():
+        with self.without_readers():
             self.disk.exchange(made, current)
         self.sweep()  # `made` is the old one now
 
     def remove(self, parts: Sequence[Part]) -> None:
-        with self._without_readers():
+        with self.without_readers():
             for part in parts:
                 self.disk.unlink(self.source(part))
 
@@ -143,7 +143,7 @@ class LocalStore:
         make_folder(target, self.disk)
         for name in sorted({part.folder.name for part in parts.values()}):
             make_folder(target / name, self.disk)
-        with self._without_readers():
+        with self.without_readers():
             move({source / old.path: target / new.path for old, new in parts.items()}, self.disk)
         for folder in sorted(folders):
             remove_if_empty(folder, self.disk)
@@ -175,7 +175,8 @@ class LocalStore:
     def shared(self) -> AbstractContextManager[None]:
         return self._readers.shared()
 
-    def _without_readers(self) -> AbstractContextManager[None]:
+    def without_readers(self) -> AbstractContextManager[None]:
+        """For a change of names. Raises Busy."""
         return self._readers.held(self._wait, self._readers_s_max)
 
     # Readers that want more time than that

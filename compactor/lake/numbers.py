@@ -38,6 +38,11 @@ def has(numbers: Numbers, owner: str, number: int) -> bool:
     return any(first <= number <= last for first, last in numbers.get(owner, ()))
 
 
+def within(some: Numbers, numbers: Numbers) -> bool:
+    """Are all of these among the others?"""
+    return joined([numbers, some]) == joined([numbers])
+
+
 def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Those that touch or overlap become one."""
     held: tuple[int, int] | None = None

@@ -7,10 +7,12 @@
 A part had the rows of one date, and its footer named every segment of that date. Many of a writer
 that were gone from the spool for certain became one entry, from the first to the last of them.
 Format 2 has the columns that say who came, and is else as format 1. `compactor.jobs.upgrade` writes
-such a lake anew.
+such a lake anew. What it cannot read it gives a name of today: so there may be an older part in a
+year's folder, once somebody has mended it.
 """
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -31,8 +33,8 @@ class _Footer(msgspec.Struct):
     not_kept: int = 0
 
 
-def as_of_today(text: bytes, folder: str) -> bytes:
-    """The JSON of a footer, from that of an older part in this folder.
+def as_of_today(text: bytes, day: date, sites: tuple[str, str] | None) -> bytes:
+    """The JSON of a footer, from that of an older part, of this date and with these sites.
 
     Raises ValueError.
     """
@@ -45,15 +47,7 @@ def as_of_today(text: bytes, folder: str) -> bytes:
         raise ValueError(f"of {lines} lines, not all are accounted for")
     today: dict[str, Any] = {
         "version": old.version,
-        "dates": {
-            folder.removeprefix("date="): [
-                rows - erased,
-                duplicates,
-                quarantined,
-                erased,
-                old.not_kept,
-            ]
-        },
+        "dates": {day.isoformat(): [rows - erased, duplicates, quarantined, erased, old.not_kept]},
         "segments": sorted(key for key in old.segments if _RUN not in key),
         "absorbed": numbers.joined(
             {writer: [(first, last)]} for writer, first, last in _runs(old.segments)
@@ -61,6 +55,7 @@ def as_of_today(text: bytes, folder: str) -> bytes:
         "supersedes": numbers.of(map(_number, old.supersedes)),
         "duplicates_by_site": old.duplicates_by_site,
         "erased_by_site": old.erased_by_site,
+        "sites": sites,
     }
     return orjson.dumps(today)
 

@@ -28,6 +28,7 @@ from compactor.lake.writer import (
 )
 
 BATCH_ROWS = 16_384
+FRONT_ROWS_MAX = 64 * BATCH_ROWS  # of all parts that are merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,11 @@ ALL = Only()
 class PartReader:
     """The rows of one part, in their order. A context manager."""
 
-    def __init__(self, path: Path, only: Only = ALL) -> None:
+    def __init__(self, path: Path, only: Only = ALL, batch_rows: int = BATCH_ROWS) -> None:
         """Raises UnreadablePart, and so does every read of it."""
         self._path = path
         self._only = only
+        self._batch_rows = batch_rows
         with naming(path):
             self._file = _open(path)
         self.columns: list[str] = self._file.schema.names
@@ -86,7 +88,7 @@ class PartReader:
         asked = {*columns, *only.names(), *({"timestamp"} if DATE.name in columns else ())}
         wanted = pa.schema(field for field in READ if field.name in asked)
         batches = self._file.iter_batches(
-            BATCH_ROWS,
+            self._batch_rows,
             [n for n in range(self._file.num_row_groups) if self._may_have(n, only)],
             columns=[name for name in self.columns if name in asked],
             use_threads=False,
@@ -157,8 +159,10 @@ class Merged:
 
     def __init__(self, paths: Sequence[Path], only: Only = ALL) -> None:
         """Raises UnreadablePart, and so does every read of it."""
+        batch_rows = min(BATCH_ROWS, FRONT_ROWS_MAX // max(1, len(paths)))
         with ExitStack() as stack:
-            self._readers = [stack.enter_context(PartReader(path, only)) for path in paths]
+            readers = (PartReader(path, only, batch_rows) for path in paths)
+            self._readers = [stack.enter_context(reader) for reader in readers]
             keys = [self._read(reader, SORTED_BY) for reader in self._readers]
             self.counts = [each.num_rows for each in keys]
             self.order = sort_order(prepare_columns(pa.concat_tables(keys)))
