@@ -183,7 +183,11 @@ class Scheduler:
         """
         with self.lock():
             for part in to_restore(self.lake, self.upkeep.last_due()):
-                yield part, restore(self.lake, self.quarantine, part, self._database)
+                try:
+                    yield part, restore(self.lake, self.quarantine, part, self._database)
+                except UnreadablePart as error:
+                    logger.error("%s; it stays where it is", error)
+                    yield part, False
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -15,10 +15,11 @@ from typing import BinaryIO
 import duckdb
 import msgspec
 
+from compactor.jobs.renew import name_of_today, renewed
 from compactor.lake import numbers
 from compactor.lake.columns import STORED
 from compactor.lake.disk import Disk
-from compactor.lake.format import Counts, Folder, Footer, Part, PartNames
+from compactor.lake.format import Counts, Folder, Footer, Part, PartNames, read_footer
 from compactor.lake.listing import Lake
 from compactor.lake.reader import Merged, Only, sample_of
 from compactor.lake.store import Fill
@@ -155,16 +156,32 @@ def restore(
     """Move a part back, as a recent one: its dates may have got events meanwhile.
 
     False if the lake has got events of it again by now that are there, too. Needs the lake's turn.
+    Raises UnreadablePart.
     """
-    here = [str(lake.store.source(each)) for each in lake.meeting(part.first, part.last)]
+    held = lake.meeting(part.first, part.last)
+    here = [str(lake.store.source(each)) for each in held if not _has(lake, each, part)]
     if here and _has_again(database, here, [str(lake.store.retired_source(part))]):
         return False
-    back = Part(part.id, part.first, part.last, True, part.folder)
-    lake.store.restore({part: back})
+    if not part.folder.is_old:
+        lake.store.restore({part: name_of_today(part)})
+    else:
+        if len(here) == len(held):
+            lake.store.publish(*renewed(part, *_retired(lake, part)))
+        lake.store.remove_retired(part)
     for day in quarantine.retired_dates():
         if part.meets(day, day):
             quarantine.restore(day)
     return True
+
+
+def _has(lake: Lake, held: Part, part: Part) -> bool:
+    """Has this one its rows, since a restoring that a crash has cut short?"""
+    return held.id == part.id or numbers.has(lake.footer(held).supersedes, *part.number)
+
+
+def _retired(lake: Lake, part: Part) -> tuple[Path, Footer]:
+    source = lake.store.retired_source(part)
+    return source, read_footer(source)
 
 
 def _has_again(database: duckdb.DuckDBPyConnection, here: list[str], there: list[str]) -> bool:

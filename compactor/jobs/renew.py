@@ -17,7 +17,7 @@ def name_of_today(part: Part) -> Part:
 
 
 def renewed(
-    part: Part, source: Path, footer: Footer, check: Callable[[], None]
+    part: Part, source: Path, footer: Footer, check: Callable[[], None] = lambda: None
 ) -> tuple[Part, Fill]:
     """`check` is called between row groups, and may raise. To fill it raises UnreadablePart."""
 

@@ -137,6 +137,11 @@ class LocalStore:
     def restore(self, parts: Mapping[Part, Part]) -> None:
         self._move(self.expired, self.events, parts)
 
+    def remove_retired(self, part: Part) -> None:
+        source = self.retired_source(part)
+        self.disk.unlink(source)
+        remove_if_empty(source.parent, self.disk)
+
     def _move(self, source: Path, target: Path, parts: Mapping[Part, Part]) -> None:
         """A power cut may leave a part at both: its number is known, see Footer.supersedes."""
         folders = {source / part.folder.name for part in parts}

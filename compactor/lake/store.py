@@ -82,6 +82,9 @@ class Store(Protocol):
     def restore(self, parts: Mapping[Part, Part]) -> None:
         """Move parts back, each to the name of another. Safe to repeat. Raises Busy."""
 
+    def remove_retired(self, part: Part) -> None:
+        """A part that was moved out, and whose rows another one has brought back."""
+
     def free_bytes(self) -> int: ...
 
     # Who may do what at the same time
