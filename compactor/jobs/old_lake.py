@@ -1,13 +1,16 @@
 """What a lake of an older format has, which had a folder for each date."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 
 from compactor.lake.format import Folder, Part, UnreadablePart
 from compactor.lake.listing import Lake
 from compactor.lake.local import LocalStore
+from compactor.settling import MERGE_PARTS_MAX, PART_ROWS_MAX, HeldPart
 
 GROWTH_MAX = 1.3  # by visits, and by columns that older parts have not
 MARGIN_BYTES = 64 * 1024 * 1024
@@ -63,6 +66,26 @@ def contents(lake: Lake, year: OldYear) -> Contents:
     parts = [part for folder in year.dates for part in lake.parts(folder)]
     unreadable = [error for folder in year.dates for error in lake.unreadable(folder)]
     return Contents(parts, sum(lake.footer(part).total.rows for part in parts), unreadable)
+
+
+def shares(held: Iterable[HeldPart]) -> Iterator[list[HeldPart]]:
+    """Which parts, of one date each, settle together: whole dates, no more than can be merged."""
+    share: list[HeldPart] = []
+    rows = 0
+    for _, group in groupby(sorted(held, key=_day), key=_day):
+        of_date = list(group)
+        more = sum(sum(each.rows.values()) for each in of_date)
+        if share and (rows + more > PART_ROWS_MAX or len(share) + len(of_date) > MERGE_PARTS_MAX):
+            yield share
+            share, rows = [], 0
+        share += of_date
+        rows += more
+    if share:
+        yield share
+
+
+def _day(held: HeldPart) -> date:
+    return held.part.first
 
 
 def bytes_needed(years: Sequence[OldYear]) -> int:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
-from compactor.jobs.old_lake import OldYear, bytes_needed, contents, old_years
+from compactor.allocator import release
+from compactor.jobs.old_lake import OldYear, bytes_needed, contents, old_years, shares
 from compactor.jobs.renew import name_of_today, renewed
 from compactor.jobs.settle import settled
 from compactor.lake.files import link, make_folder, remove
@@ -137,11 +138,17 @@ class Upgrade:
         for part, fill in self._new(parts):
             self._check()
             to.publish(part, fill)
+            release()
             count += 1
         return count
 
     def _new(self, parts: list[Part]) -> Iterator[tuple[Part, Fill]]:
-        merges = plan_settling([], self._closed(parts), int(self._clock() * 1000))
+        now_ms = int(self._clock() * 1000)
+        merges = [
+            merge
+            for some in shares(self._closed(parts))
+            for merge in plan_settling([], some, now_ms)
+        ]
         if merges:
             yield from settled(self._lake, merges, self._next_name, self._check)
         merged = {part for merge in merges for part in merge.parts}

@@ -28,7 +28,7 @@ from compactor.lake.writer import (
 )
 
 BATCH_ROWS = 16_384
-FRONT_ROWS_MAX = 64 * BATCH_ROWS  # of all parts that are merged
+FRONT_ROWS_MAX = 16 * BATCH_ROWS  # of all parts that are merged
 
 
 @dataclass(frozen=True, slots=True)
