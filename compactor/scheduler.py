@@ -197,7 +197,9 @@ class Scheduler:
         """
         with self.lake.store.turn(self._wait):
             if self._upgrade and self._upgrade.run():
-                self._write_view_now()
+                self._view_written = False
+                with suppress(duckdb.Error):  # a part that cannot be read; it is tried again
+                    self._write_view_now()
             self._is_refused = False
             yield
 

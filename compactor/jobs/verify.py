@@ -51,6 +51,9 @@ class Verification:
 
     def run(self, step: Callable[[], None]) -> Iterator[str]:
         """What is wrong, a line each. `step` is called after each part, and may raise."""
+        for folder in self.lake.foreign():
+            self.findings += 1
+            yield f"{folder.name}: of an older lake, beside years: it is left out"
         for folder in self.lake.folders():
             with self.lake.store.shared():  # the folder is not exchanged meanwhile
                 found = list(self._check_folder(folder, step))

@@ -36,8 +36,8 @@ class Successor:
 
     def keep(self, whole: Mapping[str, str]) -> None:
         """These folders, and nothing else that is there; more can be written then."""
-        make_folder(self._folder, self._disk)
-        self.store.prepare()
+        for folder in (self._folder, self.store.folder, self.store.events, self.store.staging):
+            make_folder(folder, self._disk)
         self.store.sweep()
         self.note(whole)
         for name in names_in(self.store.events):
