@@ -12,9 +12,13 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
+import pyarrow.parquet as pq
 import pytest
 
 from tests.processes import DUCKDB, PROJECT, compact_once, compactor, duckdb_cli, running
@@ -62,6 +66,25 @@ def rows_of(export, then):
     return sorted([row[name] for name in then.splitlines()[0].split(",")] for row in table)
 
 
+@contextmanager
+def asked_all_the_while(report, answers):
+    """Every answer is right while the lake changes its format."""
+    some = {q: answers[q] for q in ("/stats?site_id=blog", "/sites", "/ledger")}
+    ended = threading.Event()
+
+    def ask():
+        while not ended.is_set():
+            assert_answers_as_then(report, some)
+
+    with ThreadPoolExecutor(1) as thread:
+        asking = thread.submit(ask)
+        try:
+            yield
+        finally:
+            ended.set()
+        asking.result()
+
+
 def send(ingest, *events):
     for event in events:
         response = httpx2.post(ingest.url + "/event", json=event)
@@ -98,6 +121,10 @@ def test_an_old_folder_gives_its_figures_and_is_compacted_verified_and_erased(ve
     data_dir, answers = version
     with running("report", data_dir) as report:
         assert_answers_as_then(report, answers)
+        with asked_all_the_while(report, answers):
+            compactor("upgrade", data_dir=data_dir)
+        assert_answers_as_then(report, answers)
+        assert all(path.name.startswith("year=") for path in (data_dir / "lake/events").iterdir())
         compact_once(data_dir)
         assert not list((data_dir / "spool").iterdir())
         lake = {q: a for q, a in answers.items() if q != "/ledger"}
@@ -158,8 +185,11 @@ def test_a_column_that_is_added_to_the_table_is_all_that_a_column_takes(version,
         )
         compact_once(data_dir, code=next_release)
         assert figures(report) == (views + 20, users + 1)  # old parts beside new ones
-        date = data_dir / "lake" / "events" / f"date={LATE['timestamp'][:10]}"
-        assert len(list(date.iterdir())) == 1  # an old part and a new one have become one
+        parts = sorted((data_dir / "lake" / "events" / "year=2026").glob("*.parquet"))
+        schemas = {part.name: set(pq.read_schema(part).names) for part in parts}
+        of_date = [n for n in schemas if n[:10] <= LATE["timestamp"][:10] <= n[11:21]]
+        assert len(of_date) == 1  # an old part and a new one have become one
+        assert "weather" in schemas[of_date[0]]
         rows = httpx2.get(report.url + "/export", params={"site_id": "blog"}).text.splitlines()
         assert sum("weather" in json.loads(row) for row in rows) == 1
         assert count(data_dir, "weather = 'ok' AND depth_m = 70") == 1

@@ -30,9 +30,10 @@ class Successor:
     def made_of(self) -> dict[str, str]:
         """By the name of each folder that is whole, what it was made of."""
         try:
-            return msgspec.json.decode(self._made_of.read_bytes(), type=dict[str, str])
+            said = msgspec.json.decode(self._made_of.read_bytes(), type=dict[str, str])
         except (FileNotFoundError, msgspec.DecodeError):
             return {}
+        return {name: state for name, state in said.items() if name in self.store.names()}
 
     def keep(self, whole: Mapping[str, str]) -> None:
         """These folders, and nothing else that is there; more can be written then."""

@@ -21,6 +21,13 @@ from tests.compactor.simulation.disk import SimulatedDisk, make
 from tests.compactor.simulation.explore import digest, memory_folder, read
 from tests.compactor.simulation.model import FileSystem, State
 
+HARMLESS = {
+    "jobs.upgrade.Upgrade._closed": "a segment that comes back is known by its number",
+    "lake.files.make_folder": "the folder above is synced before the last step",
+    "lake.files.replace_file": "a year that is not said to be whole is written again",
+    "lake.local.LocalStore.publish: self.disk.sync_folder": "the year is synced when it is whole",
+    "lake.successor.Successor.clear": "only a lake that is put back from a copy could meet it",
+}
 DAYS = ("2024-12-31", "2025-01-01", "2026-11-22")  # two that settle, and one that is open
 
 
@@ -90,7 +97,7 @@ class Explorer:
         if is_seen and rows_of(root) != self._truth[0]:
             raise Missed("the glob has other rows")
         upgrade_of(root, MortalDisk()).run()
-        if not any(path.name.endswith("notes") for path in root.rglob("*")):
+        if sum(path.name.endswith("notes") for path in root.rglob("*")) != 2:
             raise Missed("what was no part is not there")
         if (rows_of(root), counts_of(root)) != self._truth:
             raise Missed("the upgrade that followed has other rows, or counts")
@@ -114,6 +121,7 @@ def make_old(data_dir: Path) -> None:
     for n, day in enumerate(DAYS, 1):
         put(data_dir / "lake" / "events", day, n, "ab"[: n % 2 + 1], version=n % 2 + 1)
     (data_dir / "lake" / "events" / f"date={DAYS[0]}" / "notes").write_text("mine")
+    (data_dir / "lake" / "events" / "more notes").write_text("mine, too")
     (data_dir / "lake" / "staging").mkdir()
     (data_dir / "spool").mkdir()
 
@@ -132,9 +140,16 @@ def main() -> int:
         )
         print(f"{counts}: nothing missed", flush=True)
         syncs = sorted({step for step in explorer.steps if "sync" in step})
-        for line in syncs:
-            print("noticed" if is_noticed(explorer, line) else "harmless", line, flush=True)
-    return 0
+        return 1 if any([not is_explained(explorer, line) for line in syncs]) else 0
+
+
+def is_explained(explorer: Explorer, line: str) -> bool:
+    """Is it missed, or known why it is not?"""
+    reason = next((why for start, why in HARMLESS.items() if line.startswith(start)), None)
+    missed = is_noticed(explorer, line)
+    told = "noticed" if missed else f"harmless, {reason}" if reason else "NOT NOTICED"
+    print(f"without {line}: {told}", flush=True)
+    return missed or bool(reason)
 
 
 def is_noticed(explorer: Explorer, line: str) -> bool:
