@@ -207,8 +207,7 @@ class Scheduler:
         with self.lake.store.turn(self._wait):
             if self._upgrade and self._upgrade.run():
                 self._view_written = False
-                with suppress(duckdb.Error):  # a part that cannot be read; it is tried again
-                    self._write_view_now()
+                self._write_view_now()
             yield
 
     def _compact(self, everything: bool) -> None:
@@ -223,8 +222,9 @@ class Scheduler:
             self._write_view_now()
 
     def _write_view_now(self) -> None:
-        write_view(Path(self._settings.data_dir), self.lake.store, self.disk)
-        self._view_written = True
+        with suppress(duckdb.Error):  # a part that cannot be read, which is said: tried again
+            write_view(Path(self._settings.data_dir), self.lake.store, self.disk)
+            self._view_written = True
 
     def _check(self) -> None:
         """Between two steps: may we go on?"""

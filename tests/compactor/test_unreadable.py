@@ -94,8 +94,9 @@ def test_the_log_names_the_file(folder, caplog):
     assert "1 segments" in told and BAD in told
 
 
-def test_once_does_the_rest_and_says_what_it_could_not(folder):
-    rewritten_by_others(the_part(folder))
+@pytest.mark.parametrize("damage", [rewritten_by_others, torn])
+def test_once_does_the_rest_and_says_what_it_could_not(folder, damage):
+    damage(the_part(folder))
     folder.segment(line("/late", at=f"{BAD}T08:00:00Z"))
     folder.segment(line("/b"))
     assert the_part(folder).name in compactor(folder, "--once", status=1)
