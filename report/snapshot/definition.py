@@ -38,7 +38,7 @@ class Definition:
         """What a query gives becomes a table of the cursor's own, in place of one of this name."""
         with self._tables_in(cursor):
             create = f"CREATE OR REPLACE TEMP TABLE {name} AS "
-            cursor.execute(create + self.sql + query, self.parameters | more).fetchall()
+            cursor.execute(create + self.sql + query, self._bound(query, more)).fetchall()
 
     def stream(self, cursor: Cursor, query: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
         with self._tables_in(cursor):

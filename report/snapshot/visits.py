@@ -56,7 +56,6 @@ def events_with_visits(
     tables = {"read": snapshot.cached_rows, "late": late, "found": found}
     used = {name: table for name, table in tables.items() if name in dict(sources)}
     sql = f"WITH events AS NOT MATERIALIZED ({' UNION ALL '.join(each)})"
-    parameters = {name: value for name, value in parameters.items() if f"${name}" in sql}
     return Definition(sql, parameters, used, stretches_of(snapshot, asked.period))
 
 
