@@ -17,6 +17,7 @@ from ingest.http.environment import parser_of
 from ingest.http.serve import allow_files, listen, serve
 from ingest.segment import spool_folder
 from ingest.settings import Settings
+from ingest.sites.watched import started
 
 
 def main() -> int:
@@ -24,11 +25,12 @@ def main() -> int:
     settings = Settings.from_env(os.environ)
     check_folder(settings)
     check_countries(settings)
+    sites = started("ingest", settings.sites)
     allow_files("ingest", settings.connections_max)
     listener = listen("ingest", settings.host, settings.port)
     with held_folder(Path(settings.data_dir) / "tmp", "ingest-") as counters:
         task = f"writing to {settings.data_dir}"
-        make_app = partial(create_app, settings, counters)
+        make_app = partial(create_app, settings, counters, sites=sites)
         return serve("ingest", task, make_app, EventConnection, listener, settings.workers)
 
 

@@ -10,12 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import orjson
 from starlette import routing
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ingest.admission import Admission
 from ingest.context.request import Context
 from ingest.dialects.dialect import Route
 from ingest.dialects.routes import ROUTES, plain_targets
@@ -24,11 +26,13 @@ from ingest.event import BATCH_BYTES_MAX
 from ingest.http import problem
 from ingest.http.limits import Limits
 from ingest.http.single_flight import SingleFlight
-from ingest.intake import endpoint, origin_of
+from ingest.intake import client_of, endpoint, origin_of
 from ingest.refusal import Refusal, Refused
 from ingest.responses import Answers
 from ingest.segment import spool_folder
 from ingest.settings import Settings
+from ingest.sites.document import Sites
+from ingest.sites.watched import Watched
 from ingest.spool import Spool
 from ingest.state import State
 from ingest.telemetry import CONTENT_TYPE, Metrics
@@ -41,29 +45,35 @@ def create_app(
     counters: Path | None = None,
     disk: Disk | None = None,
     routes: tuple[Route, ...] = ROUTES,
+    sites: Sites | None = None,
 ) -> Starlette:
     """The app that uvicorn serves. Nothing is opened before its lifespan starts.
 
     `counters` is a folder in which the workers of a service share what they count; `routes` is
-    what clients may speak.
+    what clients may speak; `sites` are those in force where their file is wrong at the start of a
+    worker, but was right at that of the service.
     """
     settings = settings or Settings.from_env(os.environ)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
         end_with_parent()
+        watched = Watched(settings.sites, sites) if settings.sites else None
         metrics = Metrics(counters, spool_folder(settings.data_dir))
         spool = Spool(settings, metrics, disk=disk)
         spool.open()
         answers = Answers(settings, metrics)
         limits = Limits(settings, metrics)
         visitors = Visitors(settings.data_dir)
-        sweeper = asyncio.create_task(visitors.sweep())
+        tasks = [asyncio.create_task(visitors.sweep())]
+        if watched:
+            tasks.append(asyncio.create_task(watched.watch()))
         try:
             yield {
                 "settings": settings,
                 "metrics": metrics,
                 "scrape": SingleFlight(partial(asyncio.to_thread, metrics.text)),
+                "scrape_sites": SingleFlight(partial(asyncio.to_thread, metrics.text, watched)),
                 "answers": answers,
                 "limits": limits,
                 "refuse": answers.refuse,
@@ -71,11 +81,14 @@ def create_app(
                 | {each.path.encode(): each.bytes_max for each in routes},
                 "spool": spool,
                 "visitors": visitors,
+                "watched": watched,
+                "admission": Admission(settings, watched),
                 "context": Context(settings, visitors),
                 "plain_targets": plain_targets(routes, settings.ack),
             }
         finally:
-            sweeper.cancel()
+            for task in tasks:
+                task.cancel()
             limits.close()
             await spool.close()
 
@@ -118,11 +131,16 @@ async def ready(request: Request[State]) -> Response:
     if trouble:
         raise Refused(Refusal.SPOOL_UNAVAILABLE, f"The spool takes no writes: {trouble}.")
     request.state["visitors"].check()  # else all events of the tracker are refused
-    return request.state["answers"].json(origin_of(request), b'{"status":"ready"}')
+    watched = request.state["watched"]
+    told = {"status": "ready"} | ({"sites": watched.words} if watched and watched.words else {})
+    return request.state["answers"].json(origin_of(request), orjson.dumps(told))
 
 
 async def metrics(request: Request[State]) -> Response:
-    return Response(await request.state["scrape"](), headers={"content-type": CONTENT_TYPE})
+    """Names of sites are told to who is near: this port is open to the world."""
+    is_near = client_of(request).is_near(request.state["settings"].trusted_proxies)
+    scrape = request.state["scrape_sites" if is_near else "scrape"]
+    return Response(await scrape(), headers={"content-type": CONTENT_TYPE})
 
 
 # Exceptions become answers here and nowhere else

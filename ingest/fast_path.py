@@ -13,6 +13,8 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from ingest.admission import Admission
+from ingest.client import Client
 from ingest.context.request import Context
 from ingest.dialects.dialect import Options
 from ingest.event import EVENT_BYTES_MAX
@@ -20,7 +22,7 @@ from ingest.http.connection import Connection
 from ingest.http.incoming import BODY, IDLE
 from ingest.http.message import HEADERS_MAX, encode
 from ingest.http.problem import Refused
-from ingest.receipt import Identify, Receipt, to_line
+from ingest.receipt import to_line
 from ingest.responses import Answers
 from ingest.spool import Spool
 
@@ -61,7 +63,9 @@ class EventConnection(Connection):
         # Shared by all connections
         self.answers: Answers = app_state["answers"]
         self.spool: Spool = app_state["spool"]
+        self.admission: Admission = app_state["admission"]
         self.context: Context = app_state["context"]
+        self.trusted_proxies: str = app_state["settings"].trusted_proxies
         self.plain_targets: dict[bytes, Options] = app_state["plain_targets"]
 
         # Events that are not answered yet, in the order in which they came
@@ -120,16 +124,18 @@ class EventConnection(Connection):
         if len(self.due) > PIPELINE_MAX:
             self.pause_reading()
         try:
-            receipt = self.spool.receipt()
-            identify = self._visitor(receipt) if event.options.visitor else None
-            line = to_line(body, receipt, identify)
-            self.spool.append(line, event.options.synced, event)
+            self.spool.append(self._line(body, event.options), event.options.synced, event)
         except Refused as refused:
             event(refused)
 
-    def _visitor(self, receipt: Receipt) -> Identify:
+    def _line(self, body: bytes, options: Options) -> bytes:
+        """Raises Refused."""
         peer = self.client[0] if self.client else ""
-        return self.context.identify(peer, self.event_headers, receipt)
+        client = Client(peer, self.event_headers, self.trusted_proxies)
+        sender = self.admission.sender(client)
+        receipt = self.spool.receipt()
+        identify = self.context.identify(client, receipt) if options.visitor else None
+        return to_line(body, receipt, identify, sender)
 
     # Answers
 

@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ingest.batch import to_lines
+from ingest.client import Client
 from ingest.context.request import joined
 from ingest.dialects.dialect import Message, Options, Outcome, Route
 from ingest.http.body import decoded
-from ingest.receipt import Identify, Receipt
 from ingest.refusal import Refused
 from ingest.secret import is_import
 from ingest.state import State
@@ -36,11 +36,20 @@ def endpoint(route: Route) -> Callable[[Request[State]], Awaitable[Response]]:
 def understood(request: Request[State], route: Route, message: Message) -> tuple[Options, Outcome]:
     """Raises Refused. The events end here, not with the request: those of all requests that wait
     for the spool, alive at once, cost a batch a quarter more CPU."""
+    client, admission = client_of(request), request.state["admission"]
+    imports = shows_import(request, route)
+    sender = admission.sender(client, imports)
+    is_owner = imports or (sender is not None and sender.shows_key)
     reading = route.read(message)
-    receipt = receipt_of(request, route)
-    identify = visitor_of(request, receipt) if reading.options.visitor else None
+    admission.take_more(client, is_owner, len(reading.events) + len(reading.rejected) - 1)
+    receipt = request.state["spool"].receipt()
+    if is_owner and not route.plain_targets:
+        receipt = receipt.of_history()
+    identify = None
+    if reading.options.visitor:
+        identify = request.state["context"].identify(client, receipt)
     dates_max = request.state["settings"].batch_dates_max
-    return reading.options, to_lines(reading, receipt, identify, dates_max)
+    return reading.options, to_lines(reading, receipt, identify, dates_max, sender)
 
 
 async def message_of(request: Request[State], bytes_max: int) -> Message:
@@ -51,18 +60,19 @@ async def message_of(request: Request[State], bytes_max: int) -> Message:
     return Message(request.url.path, request.query_params, request.headers, body, ack)
 
 
-def receipt_of(request: Request[State], route: Route) -> Receipt:
-    receipt = request.state["spool"].receipt()
+def client_of(request: Request[State]) -> Client:
+    peer = request.client.host if request.client else ""
+    proxies = request.state["settings"].trusted_proxies
+    return Client(peer, joined(request.headers.raw), proxies)
+
+
+def shows_import(request: Request[State], route: Route) -> bool:
+    """Whether this installation's importers send it: beside who shows a site's key, they alone
+    bring history."""
     authorization = request.headers.get("authorization")
     if authorization is None or route.plain_targets:
-        return receipt
-    data_dir = request.state["settings"].data_dir
-    return receipt.of_history() if is_import(authorization, data_dir) else receipt
-
-
-def visitor_of(request: Request[State], receipt: Receipt) -> Identify:
-    peer = request.client.host if request.client else ""
-    return request.state["context"].identify(peer, joined(request.headers.raw), receipt)
+        return False
+    return is_import(authorization, request.state["settings"].data_dir)
 
 
 async def keep(request: Request[State], lines: bytes, synced: bool) -> None:
@@ -83,6 +93,8 @@ def count(metrics: Metrics, route: Route, outcome: Outcome) -> None:
     """A refusal of the whole request is counted where it is told."""
     for refusal, number in outcome.refused.items():
         metrics.refuse(refusal, number)
+    for (site_id, refusal), number in outcome.refused_by_site.items():
+        metrics.refused_by_site.add(site_id, refusal, number)
     for what, number in outcome.left_out.items():
         metrics.leave_out(what, number)
     if not route.plain_targets:

@@ -1,6 +1,7 @@
 """The receipt of an event: a client's JSON becomes a spool line, step by step.
 
 decode     the JSON, checked against the columns of ingest.event
+admit      whether who sends it may, where there is a sites.toml
 complete   its time in UTC, in range; what it does not say of its visitor
 encode     the line, with the time of receipt
 """
@@ -8,7 +9,7 @@ encode     the line, with the time of receipt
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from typing import Protocol, Self
 
 import msgspec
 
@@ -53,13 +54,31 @@ _TEXT_FIELDS = tuple(c.name for c in COLUMNS if c.is_text and not (c.among or c.
 _CLOSED = {f"`$.{column.name}`": column for column in COLUMNS if column.among or column.pattern}
 
 
-def to_line(body: bytes, receipt: Receipt, identify: Identify | None = None) -> bytes:
+class Sender(Protocol):
+    """Who sends, as far as events are concerned: ingest.admission."""
+
+    def admit(self, event: ReceivedEvent) -> None:
+        """Before an event is completed. Raises Refused."""
+
+    def settle(self, event: ReceivedEvent, receipt: Receipt) -> None:
+        """When it is complete. Raises Refused."""
+
+
+def to_line(
+    body: bytes,
+    receipt: Receipt,
+    identify: Identify | None = None,
+    sender: Sender | None = None,
+) -> bytes:
     """The spool line for one event, given its JSON. Raises Refused.
 
-    What the event does not say of its visitor, `identify` fills in.
+    What the event does not say of its visitor, `identify` fills in; what `sender` may not send is
+    refused.
     """
     event = decode(body)
-    complete(event, receipt, identify)
+    if sender is not None:
+        sender.admit(event)
+    complete(event, receipt, identify, sender)
     return _encoder.encode(event)[:-1] + receipt.tail
 
 
@@ -86,7 +105,12 @@ def decode_all(bodies: list[bytes]) -> list[ReceivedEvent]:
     return list(map(_decode, bodies))
 
 
-def complete(event: ReceivedEvent, receipt: Receipt, identify: Identify | None) -> None:
+def complete(
+    event: ReceivedEvent,
+    receipt: Receipt,
+    identify: Identify | None,
+    sender: Sender | None = None,
+) -> None:
     """Give it its time in UTC, and what it does not say of its visitor. Raises Refused."""
     own = event.timestamp
     event.timestamp = receipt.time if own is None else _in_utc(own, receipt)
@@ -95,6 +119,8 @@ def complete(event: ReceivedEvent, receipt: Receipt, identify: Identify | None) 
     event.received_at = event.time_zone = None
     if identify is not None:
         identify(event)
+    if sender is not None:
+        sender.settle(event, receipt)
 
 
 def encode_all(events: Iterable[Event], receipt: Receipt) -> bytes:

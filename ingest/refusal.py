@@ -24,6 +24,11 @@ class Refusal(StrEnum):
     OVERLOADED = "overloaded"
     STOPPING = "stopping"
     SPOOL_UNAVAILABLE = "spool_unavailable"
+    RATE_LIMITED = "rate_limited"
+    UNKNOWN_SITE = "unknown_site"
+    FOREIGN_HOST = "foreign_host"
+    KEY_NEEDED = "key_needed"
+    UNKNOWN_KEY = "unknown_key"
 
 
 PROBLEMS = Problems(
@@ -41,14 +46,30 @@ PROBLEMS = Problems(
         Refusal.SPOOL_UNAVAILABLE: Kind(
             HTTPStatus.SERVICE_UNAVAILABLE, "The spool does not take writes now"
         ),
+        Refusal.RATE_LIMITED: Kind(
+            HTTPStatus.TOO_MANY_REQUESTS, "This address sends more than its share"
+        ),
+        Refusal.UNKNOWN_SITE: Kind(HTTPStatus.FORBIDDEN, "There is no such site here"),
+        Refusal.FOREIGN_HOST: Kind(
+            HTTPStatus.FORBIDDEN, "Pages of this host may not send to this site"
+        ),
+        Refusal.KEY_NEEDED: Kind(HTTPStatus.UNAUTHORIZED, "This takes a key of the site"),
+        Refusal.UNKNOWN_KEY: Kind(HTTPStatus.UNAUTHORIZED, "This is no key of the site"),
     },
 )
 STATUS = PROBLEMS.statuses
 
 
 class Refused(problem.Refused):
-    """A request, or one event of a batch, is not accepted; `detail` is written for the sender."""
+    """A request, or one event of a batch, is not accepted; `detail` is written for the sender.
 
-    def __init__(self, refusal: Refusal, detail: str, **headers: str) -> None:
+    `site_id` is whose refusal it is: empty for that of a site that there is not, None for all that
+    has nothing to do with sites.
+    """
+
+    def __init__(
+        self, refusal: Refusal, detail: str, site_id: str | None = None, **headers: str
+    ) -> None:
         super().__init__(refusal, detail, **headers)
         self.refusal = refusal
+        self.site_id = site_id

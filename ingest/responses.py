@@ -1,6 +1,7 @@
 """What ingest answers: made here for both of its paths, so that they cannot differ."""
 
 from collections.abc import Sequence
+from http import HTTPStatus
 
 from starlette.responses import Response
 
@@ -8,7 +9,7 @@ from ingest.dialects.dialect import Answer
 from ingest.dialects.native import ACCEPTED
 from ingest.http.message import Headers, encode
 from ingest.http.problem import Refused as HttpRefused
-from ingest.refusal import PROBLEMS, Refusal
+from ingest.refusal import PROBLEMS, Refusal, Refused
 from ingest.settings import Settings
 from ingest.telemetry import Metrics
 
@@ -55,7 +56,12 @@ class Answers:
 
     def refuse(self, origin: str | None, refused: HttpRefused) -> Response:
         self._metrics.refuse(Refusal(refused.code))
-        return PROBLEMS.answer(refused, self.cors(origin))
+        if isinstance(refused, Refused) and refused.site_id is not None:
+            self._metrics.refused_by_site.add(refused.site_id, refused.refusal)
+        headers = self.cors(origin)
+        if PROBLEMS.statuses[refused.code] == HTTPStatus.UNAUTHORIZED:
+            headers["www-authenticate"] = "Bearer"
+        return PROBLEMS.answer(refused, headers)
 
     def preflight(self, origin: str | None, methods: Sequence[str]) -> Response:
         headers = {

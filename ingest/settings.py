@@ -20,6 +20,9 @@ class Settings(
     rename=variables_of("ingest"),
 ):
     data_dir: Annotated[str, Meta(min_length=1, description="Where spool and lake live.")] = "data"
+    sites: Annotated[
+        str, Meta(description="The file that names the sites; none: every site_id is taken.")
+    ] = ""
     host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65_535, description="Port to listen on.")] = 8000
     workers: Annotated[int, Meta(ge=1, le=256, description="Processes that share the port.")] = 1
@@ -35,6 +38,13 @@ class Settings(
         str,
         Meta(description="Networks whose X-Forwarded-For is believed: a list with commas."),
     ] = ""
+    rate_per_s: Annotated[
+        float,
+        Meta(ge=0, le=1e6, description="Events that a client address may send; 0: any number."),
+    ] = 100.0
+    rate_burst: Annotated[
+        int, Meta(ge=1, le=10**7, description="Events that it may send at once, or catch up on.")
+    ] = 3_000
     country_mmdb: Annotated[
         str,
         Meta(description="A file of countries by address (MMDB), for events without time zone."),

@@ -27,9 +27,13 @@ from ingest.dialects.dialect import LeftOut
 from ingest.disk import folder_bytes
 from ingest.http.limits import Ended
 from ingest.refusal import Refusal
+from ingest.site_counts import CELLS as SITE_CELLS
+from ingest.site_counts import Counts, SiteCounts, summed
+from ingest.sites.watched import Watched
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-PAGE_BYTES = 4096
+COUNTS_BYTES = 4096
+PAGE_BYTES = COUNTS_BYTES + 8 * SITE_CELLS
 LATENCIES_NS = [int(ms * 1e6) for ms in (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 1000)]
 SIZES = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000]
 
@@ -67,6 +71,7 @@ class Page:
         self.write_events = Histogram(self._take(len(SIZES) + 2), SIZES)
         self.write_ns = Histogram(self._take(len(LATENCIES_NS) + 2), LATENCIES_NS)
         self.sync_ns = Histogram(self._take(len(LATENCIES_NS) + 2), LATENCIES_NS)
+        self.site_cells = cells[COUNTS_BYTES // 8 :]  # which do not add up one by one
 
     def _take(self, count: int) -> Cells:
         taken, self._free = self._free[:count], self._free[count:]
@@ -102,10 +107,14 @@ class Metrics(Page, Collector):
         self._name = str(os.getpid())
         self._map = _map_page(folder / self._name) if folder else mmap.mmap(-1, PAGE_BYTES)
         super().__init__(memoryview(self._map).cast("q"))
+        self.refused_by_site = SiteCounts(self.site_cells)
 
-    def text(self) -> bytes:
+    def text(self, named: Watched | None = None) -> bytes:
+        """With what was refused by each of the sites, if they may be `named` to who asks."""
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self)
+        if named is not None:
+            registry.register(_BySite(summed(self._site_cells(), named.sites.by_id)))
         return generate_latest(registry)
 
     def collect(self) -> Iterator[Metric]:
@@ -156,6 +165,18 @@ class Metrics(Page, Collector):
 
     def _sums(self) -> tuple[Page, list[Page]]:
         """The sum over all workers there ever were, and the pages of those alive."""
+        pages, alive = self._cells()
+        sums = memoryview(bytearray(PAGE_BYTES)).cast("q")
+        for cells in pages:
+            for n, value in enumerate(cells[: COUNTS_BYTES // 8]):
+                sums[n] += value
+        return Page(sums), [Page(cells) for cells in alive]
+
+    def _site_cells(self) -> list[Cells]:
+        return [Page(cells).site_cells for cells in self._cells()[0]]
+
+    def _cells(self) -> tuple[list[Cells], list[Cells]]:
+        """The pages of all workers there ever were, and of those alive."""
         mine = memoryview(self._map).cast("q")
         pages, alive = [mine], [mine]
         for path in _pages(self._folder):
@@ -168,11 +189,22 @@ class Metrics(Page, Collector):
                 pages.append(memoryview(content).cast("q"))
                 if _is_held(file.fileno()):
                     alive.append(pages[-1])
-        sums = memoryview(bytearray(PAGE_BYTES)).cast("q")
-        for cells in pages:
-            for n, value in enumerate(cells):
-                sums[n] += value
-        return Page(sums), [Page(cells) for cells in alive]
+        return pages, alive
+
+
+class _BySite(Collector):
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(
+            "ingest_site_refused",
+            "Events that a site refused; without a name, those of unknown sites.",
+            labels=["site_id", "code"],
+        )
+        for (site_id, refusal), count in sorted(self._counts.items()):
+            family.add_metric([site_id, refusal], count)
+        yield family
 
 
 def _pages(folder: Path | None) -> list[Path]:

@@ -1,5 +1,6 @@
 """The HTTP surface of report as a Starlette app."""
 
+import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -17,9 +18,12 @@ from starlette.routing import Route
 from ingest.http.connection import Refuse
 from ingest.http.limits import Limits
 from ingest.http.problem import Refused, of_routing
+from ingest.sites.document import Sites
+from ingest.sites.watched import Watched
 from report import operations
 from report.http import page
 from report.http.access import Counted, Guard
+from report.http.reader import Audience
 from report.http.responses import refuse
 from report.openapi import document
 from report.problem import Code, Problem
@@ -60,15 +64,19 @@ class State(TypedDict):
     refuse: Refuse
     body_bytes_max: dict[bytes | None, int]  # by path; None is any other
     runtime: Runtime
+    watched: Watched | None  # sites.toml, if there is one
     document: dict[str, object]
 
 
-def create_app(settings: Settings | None = None) -> Starlette:
-    """The app that uvicorn serves. Nothing is opened before its lifespan starts."""
+def create_app(settings: Settings | None = None, sites: Sites | None = None) -> Starlette:
+    """The app that uvicorn serves. Nothing is opened before its lifespan starts. `sites` are in
+    force until their file is right."""
     settings = settings or Settings.from_env(os.environ)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
+        watched = Watched(settings.sites, sites) if settings.sites else None
+        watcher = asyncio.create_task(watched.watch()) if watched else None
         runtime = Runtime(settings)
         limits = Limits(settings, runtime.telemetry)
         try:
@@ -77,9 +85,12 @@ def create_app(settings: Settings | None = None) -> Starlette:
                 "refuse": partial(refuse_early, runtime.telemetry),
                 "body_bytes_max": {None: BODY_BYTES_MAX},
                 "runtime": runtime,
+                "watched": watched,
                 "document": document(RESOURCES, bool(settings.token)),
             }
         finally:
+            if watcher:
+                watcher.cancel()
             limits.close()
             await runtime.close()
 
@@ -94,7 +105,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
                 Guard,
                 token=settings.token,
                 host_names=settings.host_names,
-                open_paths=[*page.PATHS, *(each.path for each in RESOURCES if each.is_open)],
+                audiences={each.path: each.audience for each in RESOURCES}
+                | dict.fromkeys(page.PATHS, Audience.ANYBODY),
             ),
         ],
         exception_handlers={

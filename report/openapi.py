@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from ingest.http.problem import ProblemDetails
+from report.http.reader import Audience
 from report.http.resource import Resource
 from report.problem import STATUS, Code
 
@@ -34,7 +35,7 @@ def document(resources: Sequence[Resource], with_token: bool) -> dict[str, Any]:
 
 def _operations(resource: Resource, with_token: bool) -> dict[str, Any]:
     """By method."""
-    asks_token = with_token and not resource.is_open
+    asks_token = with_token and resource.audience is not Audience.ANYBODY
     name = resource.path.strip("/").replace("/", "_").replace(".", "_")
     every: dict[str, Any] = {"summary": resource.summary} | (
         {"security": [{"token": []}]} if asks_token else {}
@@ -89,7 +90,7 @@ def _responses(resource: Resource, takes: type[Struct], asks_token: bool) -> dic
     if resource.asks:
         refuses.append(Code.OVERLOADED)
     if asks_token:
-        refuses.append(Code.UNAUTHORIZED)
+        refuses += [Code.UNAUTHORIZED, Code.FORBIDDEN]
     for code in refuses:
         responses[str(int(STATUS[code]))] = _refusal(STATUS[code])
     return responses

@@ -3,12 +3,14 @@
 from typing import Any
 
 import orjson
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ingest.sites.watched import Watched
 from report.http.query_string import Nothing, decode
+from report.http.reader import Audience
 from report.http.resource import Resource
 from report.http.responses import (
     JSON,
@@ -30,10 +32,12 @@ class Health(Struct, frozen=True):
 
 
 class Ready(Struct, frozen=True):
-    """`left_out`: how many files below data/lake/events are not parts; the ledger names them."""
+    """`left_out`: how many files below data/lake/events are not parts; the ledger names them.
+    `sites`: what is wrong with FOOTFALL_SITES as it is now."""
 
     status: str
     left_out: Count
+    sites: str | UnsetType = UNSET
 
 
 async def health(request: Request) -> Response:
@@ -46,7 +50,9 @@ async def ready(request: Request) -> Response:
     decode(request.scope["query_string"], Nothing)
     runtime: Runtime = request.state.runtime
     await runtime.readiness.check(lambda: retried(lambda held: runtime.take(Dates(), "")))
-    ready = Ready(status="ready", left_out=runtime.left_out)
+    watched: Watched | None = request.state.watched
+    wrong = (watched and watched.words) or UNSET
+    ready = Ready(status="ready", left_out=runtime.left_out, sites=wrong)
     return of_this_moment(to_json(ready), JSON)
 
 
@@ -65,14 +71,18 @@ async def openapi(request: Request) -> Response:
 
 RESOURCES = (
     Resource(
-        path="/health", summary="Is the process up?", get=health, answers=Health, is_open=True
+        path="/health",
+        summary="Is the process up?",
+        get=health,
+        answers=Health,
+        audience=Audience.ANYBODY,
     ),
     Resource(
         path="/ready",
         summary="Can it answer?",
         get=ready,
         answers=Ready,
-        is_open=True,
+        audience=Audience.ANYBODY,
         asks=True,
     ),
     Resource(path="/metrics", summary="For Prometheus", get=metrics, other_types=("text/plain",)),
@@ -82,5 +92,6 @@ RESOURCES = (
         get=openapi,
         other_types=(JSON,),
         is_cached=True,
+        audience=Audience.READERS,
     ),
 )

@@ -20,6 +20,7 @@ class Code(StrEnum):
     BAD_QUERY = "bad_query"
     UNCHANGED = "unchanged"
     UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     OVERLOADED = "overloaded"
@@ -41,6 +42,7 @@ PROBLEMS = Problems(
             HTTPStatus.MISDIRECTED_REQUEST, "This service does not go by that name"
         ),
         Code.UNAUTHORIZED: Kind(HTTPStatus.UNAUTHORIZED, "A token is needed"),
+        Code.FORBIDDEN: Kind(HTTPStatus.FORBIDDEN, "This token does not read that"),
         Code.OVERLOADED: Kind(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "The question takes too long, or too many are asked at once",

@@ -23,6 +23,9 @@ class Settings(
     rename=variables_of("report"),
 ):
     data_dir: Annotated[str, Meta(min_length=1, description="Where spool and lake live.")] = "data"
+    sites: Annotated[
+        str, Meta(description="The file that names the sites; none: every site_id is taken.")
+    ] = ""
     host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65_535, description="Port to listen on.")] = 8001
     token: Annotated[

@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx2
 
+from ingest.http.environment import variables_of
+
 PROJECT = Path(__file__).parent.parent
 PATIENCE_S = 20.0
 
@@ -48,7 +50,8 @@ class Stage:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = data_dir / f"{name}-{self.port}.log"
-        own = {f"{name.upper()}_{key.upper()}": str(value) for key, value in settings.items()}
+        named = variables_of(name)
+        own = {named(key): str(value) for key, value in settings.items()}
         if name != "compactor":
             own[f"{name.upper()}_PORT"] = str(self.port)
         self.environment = clean_environment() | own | {"DATA_DIR": str(data_dir)}
@@ -90,7 +93,7 @@ class Stage:
 
 def clean_environment() -> dict[str, str]:
     """Ours, without the settings of a Footfall that its owner may have set."""
-    prefixes = ("INGEST_", "COMPACTOR_", "REPORT_", "DATA_DIR")
+    prefixes = ("INGEST_", "COMPACTOR_", "REPORT_", "FOOTFALL_", "DATA_DIR")
     return {k: v for k, v in os.environ.items() if not k.startswith(prefixes)}
 
 

@@ -9,9 +9,9 @@ An event's own word goes first; a time zone that it names goes before address an
 agent and header are used here, and are written nowhere.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from ingest.client import client_address
+from ingest.client import Client
 from ingest.context import agent
 from ingest.context.country import Countries
 from ingest.context.language import language_of
@@ -26,23 +26,16 @@ class Context:
 
     def __init__(self, settings: Settings, visitors: Visitors) -> None:
         self._visitors = visitors
-        self._trusted_proxies = settings.trusted_proxies
         self._countries = Countries(
             settings.country_mmdb, settings.country_header, settings.trusted_proxies
         )
         agent.prepare()
 
-    def identify(self, peer: str, headers: Mapping[bytes, bytes], receipt: Receipt) -> Identify:
-        """Fills in what the sender's events do not say. Raises Refused.
-
-        `headers` by names in lower case, one that came twice joined by a comma.
-        """
-        address = peer
-        if self._trusted_proxies:
-            forwarded_for = headers.get(b"x-forwarded-for", b"").decode("latin-1")
-            address = client_address(forwarded_for, peer, self._trusted_proxies)
+    def identify(self, client: Client, receipt: Receipt) -> Identify:
+        """Fills in what the sender's events do not say. Raises Refused."""
+        headers = client.headers
         user_agent = headers.get(b"user-agent", b"")
-        visitor = self._visitors.sender(address, user_agent, receipt.at.date())
+        visitor = self._visitors.sender(client.address, user_agent, receipt.at.date())
         browser, os, device, bot = agent.classify(user_agent)
         language = language_of(headers.get(b"accept-language", b""))
         countries = self._countries
@@ -54,7 +47,7 @@ class Context:
             if event.browser is event.os is event.device is event.bot is None:
                 event.browser, event.os, event.device, event.bot = browser, os, device, bot
             if event.country is None and countries.known:
-                event.country = countries.of(address, peer, headers)
+                event.country = countries.of(client.address, client.peer, headers)
             if event.language is None:
                 event.language = language
 

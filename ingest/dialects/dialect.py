@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from starlette.datastructures import Headers, QueryParams
 
@@ -51,6 +51,11 @@ class Rejection(NamedTuple):
 
     refusal: Refusal
     detail: str
+    site_id: str | None = None  # whose it is
+
+    @classmethod
+    def of(cls, refused: Refused) -> Self:
+        return cls(refused.refusal, refused.detail, refused.site_id)
 
 
 @dataclass(slots=True)
@@ -70,7 +75,7 @@ class Reading:
             self.events.append(decode(event))
         except Refused as refused:
             index = len(self.events) + len(self.rejected)
-            self.rejected[index] = Rejection(refused.refusal, refused.detail)
+            self.rejected[index] = Rejection.of(refused)
 
 
 @dataclass(slots=True)
@@ -81,6 +86,7 @@ class Outcome:
     accepted: int = 0
     rejected: int = 0
     refused: dict[Refusal, int] = field(default_factory=dict)  # how many, by reason
+    refused_by_site: Counter[tuple[str, Refusal]] = field(default_factory=Counter)
     errors: list[tuple[int, Rejection]] = field(default_factory=list)  # the first, by index
     left_out: Counter[LeftOut] = field(default_factory=Counter)
 

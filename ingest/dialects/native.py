@@ -57,7 +57,7 @@ def answer_events(outcome: Outcome) -> Answer:
         return Answer(202, orjson.dumps(told))
     told["errors"] = [
         {"index": index, "code": refusal, "detail": detail}
-        for index, (refusal, detail) in outcome.errors
+        for index, (refusal, detail, _) in outcome.errors
     ]
     if outcome.accepted:
         return Answer(207, orjson.dumps(told))

@@ -1,7 +1,7 @@
 """The settings of a stage: environment variables, read once into one frozen struct.
 
-A field `port` of the settings of `ingest` is the variable INGEST_PORT; those in SHARED have no
-prefix. An unknown name or a bad value stops the start with one line.
+A field `port` of the settings of `ingest` is the variable INGEST_PORT; those in SHARED are of more
+than one stage. An unknown name or a bad value stops the start with one line.
 """
 
 import argparse
@@ -10,7 +10,8 @@ from typing import TypeVar
 
 import msgspec
 
-SHARED = {"data_dir": "DATA_DIR"}
+SHARED = {"data_dir": "DATA_DIR", "sites": "FOOTFALL_SITES"}
+PRODUCT = "FOOTFALL_"
 
 Settings = TypeVar("Settings", bound=msgspec.Struct)
 
@@ -22,9 +23,11 @@ def variables_of(stage: str) -> Callable[[str], str]:
 
 def load(settings: type[Settings], stage: str, environ: Mapping[str, str]) -> Settings:
     """Raises SystemExit, with one line, for an unknown name or a bad value."""
-    prefix = f"{stage}_".upper()
-    names = SHARED.values()
-    given = {k: v for k, v in environ.items() if k.startswith(prefix) or k in names}
+    prefixes = (f"{stage}_".upper(), PRODUCT)
+    own = settings.__struct_encode_fields__
+    of_others = set(SHARED.values()).difference(own)
+    given = {k: v for k, v in environ.items() if k.startswith(prefixes) or k in own}
+    given = {k: v for k, v in given.items() if k not in of_others}
     try:
         return msgspec.convert(given, settings, strict=False)
     except msgspec.ValidationError as error:

@@ -11,7 +11,8 @@ Addresses and agents are not sent: a visitor is known by a hash of both and of t
 secret of the installation in DATA_DIR/visitors (an environment variable; by default data). The same
 visitor is the same user_id on a day in every import (with --lasting-visitors or --every-line, on
 all days), as long as the secret is there. ingest, which has the same DATA_DIR, knows the importer
-by it, and takes events of any time since 1970 from it alone. INGEST_COUNTRY_MMDB names a file of
+by it, and takes events of any time since 1970 from it alone; an ingest elsewhere takes them from
+who has a key of the site: --key-file. INGEST_COUNTRY_MMDB names a file of
 countries by address, if there is one.
 
 It is safe to run again, after a failure or with a file that has grown: an event's id follows from
@@ -45,6 +46,7 @@ from ingest.importers.record import LONGEST
 from ingest.secret import ImportSecret, destroy_import_secret, import_secret
 
 HOSTNAME = re.compile(r"[\w.-]{1,253}")
+KEY_CHARACTERS_MAX = 1_024
 BY_NAME = {each.name: each for each in FORMATS}
 
 
@@ -61,9 +63,8 @@ def complain(text: str) -> None:
 
 def send(options: argparse.Namespace, secret: ImportSecret, mapping: Mapping, tally: Tally) -> None:
     patience = Patience(total_s=options.give_up_after)
-    delivery = Delivery(
-        options.url, patience, lambda why: complain(f"{options.url}: {why}"), secret.token
-    )
+    token = options.key or secret.token
+    delivery = Delivery(options.url, patience, lambda why: complain(f"{options.url}: {why}"), token)
     disable = options.quiet or not os.isatty(2)
     bar = tqdm(total=size_bytes(options.files), unit="B", unit_scale=True, disable=disable)
     with closing(delivery), bar:
@@ -147,6 +148,8 @@ def arguments() -> argparse.ArgumentParser:
     add("--every-line", action="store_true", help=every)
     lasting = "of a log: one user_id a visitor on all days, and not on each another one"
     add("--lasting-visitors", action="store_true", help=lasting)
+    key = "a file with a key of the site, for an ingest with another DATA_DIR"
+    add("--key-file", dest="key", type=key_in, metavar="FILE", help=key)
     own = "of a log: the site's host, from which nobody comes as from elsewhere"
     add("--hostname", type=hostname, help=own)
     waiting = "how long to wait for an ingest that is away or overloaded; default: %(default)s"
@@ -175,6 +178,17 @@ def site_id(text: str) -> str:
     if not 1 <= len(text) <= longest or not text.isprintable():
         raise argparse.ArgumentTypeError(f"must be 1 to {longest} printable characters")
     return text
+
+
+def key_in(path: str) -> str:
+    try:
+        with open(path) as file:
+            key = file.read(KEY_CHARACTERS_MAX).strip()
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"cannot be read: {error}") from None
+    if not key.isascii() or not key.isprintable() or not key:
+        raise argparse.ArgumentTypeError("must be the key alone, on one line")
+    return key
 
 
 def hostname(text: str) -> str:

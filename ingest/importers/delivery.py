@@ -1,8 +1,8 @@
 """Sends batches of events to a running ingest, and outlasts its short absences.
 
 A batch is tried again when there is no answer (refused, reset, timed out) and when the answer
-means "later" (503; 502 and 504 from a proxy whose ingest is restarting). The collector may have
-kept a batch whose answer was lost: the event_id in every event makes the repeat harmless.
+means "later" (429, 503; 502 and 504 from a proxy whose ingest is restarting). The collector may
+have kept a batch whose answer was lost: the event_id in every event makes the repeat harmless.
 """
 
 import re
@@ -16,7 +16,7 @@ import msgspec
 
 TRY_S_MAX = 30.0
 ANSWER_BYTES_MAX = 1024 * 1024
-LATER = {502, 503, 504}
+LATER = {429, 502, 503, 504}
 HEADERS = {"Content-Type": "application/x-ndjson", "User-Agent": "footfall-accesslog"}
 
 
@@ -65,7 +65,8 @@ class Patience:
 
 
 class Delivery:
-    """One kept connection to one collector; `token` is what ingest knows an import by."""
+    """One kept connection to one collector; `token` is what ingest knows an import by, or a key
+    of the site."""
 
     def __init__(
         self, url: str, patience: Patience, on_wait: Callable[[str], None], token: str = ""

@@ -14,6 +14,16 @@ export class Failure extends Error {
 export const keepToken = (token) => sessionStorage.setItem(TOKEN, token);
 export const forgetToken = () => sessionStorage.removeItem(TOKEN);
 
+// A shared link has its token behind the #, which no browser sends anywhere. It is kept, and taken
+// out of the address at once: that is shown, and lands in histories. Was there one?
+export function takeToken() {
+  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (!given) return false;
+  keepToken(given);
+  history.replaceState(null, "", location.pathname + location.search);
+  return true;
+}
+
 export async function get(path, parameters, signal) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters))

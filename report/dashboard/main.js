@@ -1,7 +1,7 @@
 // The dashboard: reads the address, asks the API, shows the answers, and asks again.
 
 import {read, write} from "./address.js";
-import {Failure, get} from "./api.js";
+import {Failure, get, takeToken} from "./api.js";
 import {Chart} from "./chart.js";
 import * as choose from "./choose.js";
 import {showChange, showFigures, showLive} from "./figures.js";
@@ -19,6 +19,7 @@ const SITES_MAX = 1000;
 
 const $ = (id) => document.getElementById(id);
 
+takeToken();
 let state = read();
 let sites = []; // those that one can choose from
 let site; // the row of /sites of the one that is shown; undefined when it has no events
@@ -96,7 +97,7 @@ async function ask(signal, quietly) {
 }
 
 async function askSites(signal) {
-  const {rows, total} = await get("sites", {limit: SITES_MAX}, signal);
+  const {rows, total} = await listSites(signal);
   sites = rows;
   if (!state.site_id && sites.length) {
     state.site_id = sites[0].site_id; // the one with most events
@@ -107,6 +108,16 @@ async function askSites(signal) {
   site = rows.find((row) => row.site_id == site_id);
   // the list ends somewhere, and what is shown may lie behind its end
   if (!site && total > rows.length) [site] = (await get("sites", {site_id}, signal)).rows;
+}
+
+// Who has no token may still read the one that the address names.
+async function listSites(signal) {
+  try {
+    return await get("sites", {limit: SITES_MAX}, signal);
+  } catch (error) {
+    if (error.status != 401 || !state.site_id) throw error;
+    return get("sites", {site_id: state.site_id}, signal);
+  }
 }
 
 // What is at the top of the page comes first: all at once would make it wait for the rest.
@@ -169,6 +180,9 @@ function announce({unique_users, total_views}) {
 
 choose.listen(go);
 notice.listen({onRetry: () => load(), onAllTime: () => go({range: "all"})});
+addEventListener("hashchange", () => {
+  if (takeToken()) start(); // a shared link, opened where the page is open already
+});
 addEventListener("popstate", () => {
   state = read();
   start();

@@ -1,55 +1,64 @@
 """What every request passes: who may ask, and what is counted."""
 
-import hmac
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ingest.sites.watched import Watched
+from report.http.reader import NO_SITES, Audience, reader_of
 from report.http.responses import refuse
 from report.problem import Code, Problem
 
 
 class Guard:
-    """Looks at who asks before anything else is looked at.
+    """Looks at who asks before anything else is looked at, and leaves that in the request's state
+    as `reader`. A path that is not in `audiences` is the operator's.
 
-    With a token it asks for that (Bearer, RFC 6750). Without one whoever reaches the loopback may
-    ask; but not a web page whose name was made to point there, as the Host header shows.
+    With a token it asks for that, or one of sites.toml (Bearer, RFC 6750). Without one whoever
+    reaches the loopback may ask; but not a web page whose name was made to point there, as the Host
+    header shows.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         token: str,
-        open_paths: Collection[str],
+        audiences: Mapping[str, Audience],
         host_names: Collection[str] | None,
     ) -> None:
         self._app = app
-        self._expected = b"Bearer " + token.encode() if token else None
-        self._open_paths = open_paths
+        self._token = token
+        self._audiences = audiences
         self._host_names = host_names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        problem = self._problem(scope) if scope["type"] == "http" else None
-        if problem:
-            await refuse(problem)(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+        app = self._app
+        if scope["type"] == "http":
+            try:
+                self._look(scope)
+            except Problem as problem:
+                app = refuse(problem)
+        await app(scope, receive, send)
 
-    def _problem(self, scope: Scope) -> Problem | None:
+    def _look(self, scope: Scope) -> None:
+        """Raises Problem."""
         headers = dict(scope["headers"])
         if (
             self._host_names is not None
             and _name(headers.get(b"host", b"")) not in self._host_names
         ):
-            return Problem(Code.UNKNOWN_HOST, "Add the name to REPORT_ALLOWED_HOSTS.")
-        if self._expected is None or scope["path"] in self._open_paths:
-            return None
-        given = headers.get(b"authorization", b"")
-        if hmac.compare_digest(given, self._expected):
-            return None
-        return Problem(Code.UNAUTHORIZED, "Send Authorization: Bearer and the token.")
+            raise Problem(Code.UNKNOWN_HOST, "Add the name to REPORT_ALLOWED_HOSTS.")
+        audience = self._audiences.get(scope["path"], Audience.OPERATOR)
+        if audience is Audience.ANYBODY:
+            return
+        watched: Watched | None = scope["state"]["watched"]
+        sites = watched.sites if watched else NO_SITES
+        reader = reader_of(headers.get(b"authorization", b""), self._token, sites)
+        if not reader.may_ask(audience):
+            raise reader.refusal()
+        scope["state"]["reader"] = reader
 
 
 def _name(host: bytes) -> str | None:

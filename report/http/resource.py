@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from report.http.query_string import Nothing
+from report.http.reader import Audience
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,7 @@ class Resource:
     answers: type[Struct] | None = None  # as JSON
     other_types: tuple[str, ...] = ()
     is_cached: bool = False  # by ETag
-    is_open: bool = False  # to who has no token
+    audience: Audience = Audience.OPERATOR
     asks: bool = False  # a query, which may fail
 
     @property

@@ -88,6 +88,9 @@ def is_known(headers: Headers, tag: str) -> bool:
     return "*" in given or tag in given or tag.removeprefix("W/") in given
 
 
+NOT_CACHED = {"cache-control": "no-store", "vary": "Accept, Authorization"}
+
+
 def tagged(body: bytes, tag: str, media_type: str) -> Response:
     return Response(body, headers=cached(tag), media_type=media_type)
 
@@ -101,8 +104,7 @@ def cached(tag: str) -> dict[str, str]:
 
 
 def of_this_moment(body: bytes, media_type: str) -> Response:
-    headers = {"cache-control": "no-store", "vary": "Accept, Authorization"}
-    return Response(body, headers=headers, media_type=media_type)
+    return Response(body, headers=NOT_CACHED, media_type=media_type)
 
 
 def refuse(problem: Refused) -> Response:

@@ -4,16 +4,25 @@ from collections.abc import Iterator
 
 import anyio
 import duckdb
+import msgspec
 from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response
 
 from report.engine.pool import Cursor, Vanished
-from report.http.query_string import decode
+from report.http.reader import Audience
 from report.http.resource import Resource
-from report.http.responses import CSV, cached, entity_tag, is_known, not_modified
+from report.http.responses import (
+    CSV,
+    NOT_CACHED,
+    cached,
+    entity_tag,
+    is_known,
+    not_modified,
+)
 from report.http.stream import Pieces, Stream, head
 from report.problem import Code, Problem
+from report.questions.asked import asked_of
 from report.questions.export import Export, chunks
 from report.questions.run import left_by, retried
 from report.runtime import Runtime
@@ -31,22 +40,24 @@ MEDIA_TYPES = {
 
 async def download(request: Request) -> Response:
     """The first piece is made before the stream starts, so that most trouble has a status."""
-    asked = decode(request.scope["query_string"], Export)
+    asked = asked_of(request, Export)
+    request.state.reader.check(asked.site_id)
     runtime: Runtime = request.state.runtime
     media_type = MEDIA_TYPES[asked.format]
 
     def tag_of(snapshot: Snapshot) -> str:
-        query = request.scope["query_string"]
-        return entity_tag(b"/export", query, sources.identity(), snapshot.identity)
+        what = msgspec.json.encode(asked)
+        return entity_tag(b"/export", what, sources.identity(), snapshot.identity)
 
     def headers(tag: str) -> dict[str, str]:
-        name = f'attachment; filename="events.{asked.format}"'
-        return cached(tag) | {"content-disposition": name}
+        """A tag changes with what happens to other sites, so it is for the operator."""
+        name = {"content-disposition": f'attachment; filename="events.{asked.format}"'}
+        return name | (cached(tag) if request.state.reader.is_operator else NOT_CACHED)
 
     async def attempt(held: bool) -> Response:
         seen = await runtime.take(asked.period.utc_dates(), asked.site_id)
         tag = tag_of(seen)
-        if is_known(request.headers, tag):
+        if request.state.reader.is_operator and is_known(request.headers, tag):
             return not_modified(tag)
         if request.method == "HEAD":
             return head(headers(tag), media_type)
@@ -132,5 +143,6 @@ RESOURCE = Resource(
     takes=Export,
     other_types=tuple(MEDIA_TYPES.values()),
     is_cached=True,
+    audience=Audience.READERS_OF_SITE,
     asks=True,
 )

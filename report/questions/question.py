@@ -45,6 +45,8 @@ class Question(Generic[Asked]):
     table: Table | None = None
     scope: Callable[[Asked], Scope]
     ask: Callable[[Relation, Asked], Struct]  # in a thread
+    # The same about these sites alone, for who may not ask about all
+    ask_among: Callable[[Relation, Asked, frozenset[str]], Struct] | None = None
     refuse: Callable[[Asked], None] = nothing  # raises Problem, before anything is looked at
     depends_on_clock: bool = False  # then no tag says what its answer is
 

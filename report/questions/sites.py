@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -37,8 +38,16 @@ class Sites(Struct, frozen=True, kw_only=True):
 
 
 def ask(relation: Relation, asked: Takes) -> Struct:
-    """Ties by name."""
+    return _page(relation.sites(), asked)
+
+
+def ask_among(relation: Relation, asked: Takes, sites: frozenset[str]) -> Struct:
     counted = relation.sites()
+    return _page(counted.filter(pc.is_in(counted["site_id"], pa.array(sorted(sites)))), asked)
+
+
+def _page(counted: pa.Table, asked: Takes) -> Sites:
+    """Ties by name."""
     counted = counted.filter(pc.greater(counted["events"], 0))
     if asked.site_id:
         counted = counted.filter(pc.equal(counted["site_id"], asked.site_id))
@@ -61,4 +70,5 @@ QUESTION = Question(
     table=Table("rows", Site),
     scope=lambda asked: Scope(asked.site_id or None),
     ask=ask,
+    ask_among=ask_among,
 )

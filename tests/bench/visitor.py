@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 
 import orjson
 
+from ingest.client import Client
 from ingest.context.request import Context
 from ingest.receipt import Receipt, to_line
 from ingest.settings import Settings
@@ -48,7 +49,7 @@ def main() -> None:
         context = Context(Settings(), Visitors(data_dir))
 
         def sender(headers):
-            return context.identify("203.0.113.7", headers, receipt)
+            return context.identify(Client("203.0.113.7", headers, ""), receipt)
 
         cases = {
             "plain": lambda: to_line(body, receipt),

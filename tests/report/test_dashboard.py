@@ -9,6 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from ingest.sites.tokens import hash_of, new_token
 from tests.browser import needs_chromium, open_browser
 from tests.processes import running
 from tests.report.holding import Folder
@@ -360,6 +361,44 @@ def test_a_closed_api_asks_for_its_token_and_the_tab_keeps_it(world, tmp_path):
         expect(page.get_by_role("heading", name="No events yet")).to_be_visible()
         assert page.evaluate("localStorage.length") == 0
         assert "sesame" not in page.url
+
+
+def test_a_shared_link_opens_its_site_and_its_token_is_in_no_address(world, tmp_path):
+    token = new_token()
+    sites = f'[blog]\nreaders = ["{hash_of(token.encode())}"]\n[open]\npublic = true\n[shut]\n'
+    (tmp_path / "sites.toml").write_text(sites)
+    folder = Folder(tmp_path)
+    folder.holds(*(stored(NOW, site_id=site) for site in ("blog", "open", "shut")))
+    with (
+        running("report", tmp_path, token="operator", sites=tmp_path / "sites.toml") as report,
+        world.browser.new_context(base_url=report.url) as context,
+    ):
+        page = context.new_page()
+        asked = []
+        page.on("request", lambda request: asked.append((request.url, request.all_headers())))
+
+        page.goto("/?site_id=open")  # which everybody may read
+        shows(page, visitors=0, views=1)
+        page.goto(f"/?site_id=blog#token={token}")
+        shows(page, visitors=0, views=1)
+        assert "#" not in page.url and token not in page.evaluate("history.state + document.title")
+        options = page.get_by_label("Site").locator("option").all_inner_texts()
+        assert options == ["blog"]
+        page.reload()
+        shows(page, visitors=0, views=1)
+        page.goto("/?site_id=shut")
+        expect(page.get_by_role("alert")).to_contain_text("Your token is for other sites.")
+
+        page.evaluate("sessionStorage.clear()")
+        page.goto("/?site_id=blog")
+        expect(page.get_by_label("Token")).to_be_focused()
+        page.evaluate(f"location.hash = 'token={token}'")  # the link, where the page is open
+        shows(page, visitors=0, views=1)
+        assert "#" not in page.url
+        assert page.evaluate("localStorage.length") == 0 and context.cookies() == []
+        told = [(url, headers.get("referer", "")) for url, headers in asked]
+        assert len(told) > 20 and token not in str(told)
+        assert token not in report.log.read_text()
 
 
 # For everyone

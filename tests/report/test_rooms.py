@@ -14,7 +14,7 @@ FLOORS = [
     {"runtime"},
     {"questions"},
     {"operations"},
-    {"app"},
+    {"app", "commands"},
     {"__main__"},
 ]
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
