@@ -4,11 +4,9 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import date
 
 from compactor.allocator import release
 from compactor.jobs.compact import Compactor, Outcome
-from compactor.lake.format import UnreadablePart
 from compactor.lake.listing import Lake
 from compactor.obstacles import Obstacles
 from compactor.plan import ClosedSegment, Thresholds, is_worth_a_pass, plan
@@ -50,14 +48,8 @@ class Backlog:
 
     def _is_time(self, waiting: Sequence[ClosedSegment]) -> bool:
         dates = {segment.name.opened_on for segment in waiting}
-        rows_held = sum(map(self._rows_held, dates))
+        rows_held = self._lake.rows(dates)
         return is_worth_a_pass(waiting, rows_held, int(self._clock() * 1000), self._thresholds)
-
-    def _rows_held(self, day: date) -> int:
-        try:
-            return self._lake.rows(day)
-        except UnreadablePart:  # said when a pass meets it
-            return 0
 
     def _compact(self, waiting: Sequence[ClosedSegment]) -> None:
         while waiting:

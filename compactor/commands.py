@@ -7,10 +7,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from compactor.jobs.erase import Subject, erase_date, erase_from_quarantine, rows_of
+from compactor.jobs.erase import Subject, erase_from_quarantine, erase_in, rows_of
+from compactor.jobs.expire import to_restore
 from compactor.jobs.verify import Verification
 from compactor.lake.disk import CannotExchange
-from compactor.lake.format import UnreadablePart
 from compactor.lake.listing import Lake
 from compactor.lake.store import open_store
 from compactor.scheduler import Scheduler
@@ -24,12 +24,15 @@ POLL_S = 0.2
 def verify(settings: Settings, stop: threading.Event) -> int:
     """Status 1 if anything at all is wrong; each finding is a line."""
     verification = Verification(settings.data_dir)
-    dates = verification.lake.dates()
-    for day in tqdm(dates, desc="verify", unit=" dates", disable=not sys.stderr.isatty()):
-        if stop.is_set():
-            print(f"stopped before {day}")
-            return 1
-        for finding in verification.check_date(day):
+    parts = verification.count()
+    with tqdm(total=parts, desc="verify", unit=" parts", disable=not sys.stderr.isatty()) as bar:
+
+        def step() -> None:
+            bar.update()
+            if stop.is_set():
+                raise SystemExit("compactor: stopped before everything was checked")
+
+        for finding in verification.run(step):
             tqdm.write(finding, file=sys.stdout)
     print(verification.summary())
     return 1 if verification.findings else 0
@@ -42,22 +45,34 @@ def expire(
     if not settings.retention_days and not undo:
         raise SystemExit("compactor: COMPACTOR_RETENTION_DAYS is not set: every date stays")
     scheduler = Scheduler(settings, stop)
-    upkeep = scheduler.upkeep
-    days = upkeep.to_restore() if undo else upkeep.due()
-    doubted = None if undo or force else upkeep.doubt(days)
+    if undo:
+        return _restore(scheduler, dry_run)
+    days = scheduler.upkeep.due()
+    doubted = None if force else scheduler.upkeep.doubt(days)
     if doubted and not dry_run:
         raise SystemExit(f"compactor: nothing was moved: {doubted}. If that is right: --force")
-    moved = 0
+    moved = scheduler.expire(max(days)) if days and not dry_run else []
     for day in days:
-        if dry_run:
-            print(f"would move {day}")
-        elif files := scheduler.restore(day) if undo else scheduler.expire(day):
-            print(f"moved {day}: {files} files")
-            moved += 1
-        else:
-            print(f"{day} stays")
-    print(f"{len(days) if dry_run else moved} dates" + (f"; but {doubted}" if doubted else ""))
-    return 0 if dry_run or moved == len(days) else 1
+        print(
+            f"would move {day}" if dry_run else f"moved {day}" if day in moved else f"{day} stays"
+        )
+    done = days if dry_run else moved
+    print(f"{len(done)} dates" + (f"; but {doubted}" if doubted else ""))
+    return 0 if len(done) == len(days) else 1
+
+
+def _restore(scheduler: Scheduler, dry_run: bool) -> int:
+    if dry_run:
+        parts = to_restore(scheduler.lake, scheduler.upkeep.last_due())
+        told = [(part, True) for part in parts]
+    else:
+        told = list(scheduler.restore())
+    for part, is_back in told:
+        said = "would move back" if dry_run else "moved back" if is_back else "stays out:"
+        print(f"{said} {part.first} to {part.last}, {part.path}")
+    moved = sum(is_back for _, is_back in told)
+    print(f"{moved} parts")
+    return 0 if moved == len(told) else 1
 
 
 def erase(
@@ -73,15 +88,13 @@ def erase(
     scheduler.compact_all()
     with scheduler.lock():
         rows = 0
-        for day in scheduler.lake.dates():
-            try:
-                counts = erase_date(scheduler.lake, day, subject, scheduler.next_name)
-            except UnreadablePart as error:
+        for folder in scheduler.lake.folders():
+            found = erase_in(scheduler.lake, folder, subject, scheduler.next_name)
+            for error in found.unreadable:
                 scheduler.obstacles.meet(error)
-                continue
-            if counts:
-                rows += sum(counts.values())
-                print(f"{day}: {sum(counts.values())} rows of {len(counts)} parts")
+            if found.rows:
+                rows += found.count
+                print(f"{folder.name}: {found.count} rows of {len(found.rows)} parts")
         lines = erase_from_quarantine(scheduler.quarantine, subject)
     print(f"erased {rows} rows, and {lines} lines in quarantine")
     if scheduler.obstacles:
@@ -96,12 +109,14 @@ def erase(
 def _count(settings: Settings, subject: Subject) -> int:
     lake, spool = Lake(open_store(settings.data_dir)), spool_folder(settings.data_dir)
     rows = 0
-    for day in lake.dates():
+    for folder in lake.folders():
         with lake.store.shared():
-            counts = rows_of(lake, day, subject)
-        if counts:
-            rows += sum(counts.values())
-            print(f"{day}: would erase {sum(counts.values())} rows of {len(counts)} parts")
+            found = rows_of(lake, folder, subject)
+        for error in found.unreadable:
+            print(error, file=sys.stderr)
+        if found.rows:
+            rows += found.count
+            print(f"{folder.name}: would erase {found.count} rows of {len(found.rows)} parts")
     files = Quarantine(settings.data_dir).files()
     lines = sum(subject.mentioned_in(line) for path in files for line in lines_in(path))
     waiting = sum(_count_in(spool, name, subject) for name in list_segments(spool))

@@ -23,27 +23,29 @@ class Obstacles:
     def __len__(self) -> int:
         return len(self._stamps)
 
+    def __contains__(self, path: Path) -> bool:
+        return path in self._stamps
+
     @property
     def kept_back(self) -> set[SegmentName]:
-        """Segments that have rows of a date whose part cannot be read."""
+        """Segments that have rows of dates of a part that cannot be read."""
         return {name for names in self._waiting.values() for name in names}
 
     def meet(self, error: UnreadablePart, segments: Collection[SegmentName] = ()) -> None:
-        """Something of this part's date could not be done: these segments wait for it, say."""
+        """Something of this part's dates could not be done: these segments wait for it, say."""
         if error.path not in self._stamps:
             self._stamps[error.path] = _stamp(error.path)
             logger.error(
-                "%s; its date (%s) stays as it is, and %d segments with rows of it in the spool, "
+                "%s; its dates stay as they are, and %d segments with rows of them in the spool, "
                 "until it is mended or moved out of the lake",
                 error,
-                error.path.parent.name,
                 len(segments),
             )
         self._waiting.setdefault(error.path, set()).update(segments)
 
     def forget_mended(self) -> None:
         for path in [path for path, stamp in self._stamps.items() if _stamp(path) != stamp]:
-            logger.info("%s is gone or another file now: its date goes on", path)
+            logger.info("%s is gone or another file now: its dates go on", path)
             del self._stamps[path]
             self._waiting.pop(path, None)
 

@@ -1,18 +1,14 @@
 """Decides what to compact and what to merge. Reads no clock and touches no disk."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 
-from compactor.lake.format import Part
 from ingest.segment import SegmentName
 
 LINE_BYTES_TYPICAL = 250  # to compare bytes of the spool with rows of the lake
 PASS_SEGMENTS_MAX = 1_000
-PART_ROWS_MAX = 4_000_000
-PART_ROWS_LARGE = PART_ROWS_MAX * 3 // 4  # is left as it is
-MERGE_PARTS_MAX = 250  # all of them are open at once
-LATE_PARTS_MAX = 16
-LATE_MS_MAX = 24 * 3600 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,40 +58,24 @@ def plan(waiting: Sequence[ClosedSegment], thresholds: Thresholds) -> list[list[
     return passes
 
 
-@dataclass(frozen=True, slots=True)
-class DatePart:
-    """A part of a closed date."""
-
-    part: Part
-    rows: int
+def first_open(now: datetime, close_after_h: float) -> date:
+    """The first UTC date that is not closed yet: one is closed so long after its end."""
+    return (now - timedelta(hours=close_after_h)).date()
 
 
-def plan_merges(held: Sequence[DatePart], now_ms: int) -> list[list[Part]]:
-    """Which parts of a closed date become one, group by group; none when it is not worth it.
+def shares(
+    dates: Sequence[date], held_back: AbstractSet[date], first_open: date
+) -> list[list[date]]:
+    """Which dates of a pass, ascending and of one year, become a part together.
 
-    A date is written anew when what came after its largest part is a quarter of that, or many
-    parts, or a day old: so a trickle of late events costs one rewrite a day, and no more files.
+    Of the dates that are held back there is none. No part has one of them between its own: it would
+    say that it has the rows of that date, too. A date that is open has a part of its own, and can
+    settle as soon as it is closed.
     """
-    small = sorted((h for h in held if h.rows < PART_ROWS_LARGE), key=lambda h: h.part)
-    if not _is_worth_merging(small, now_ms):
-        return []
-    groups: list[list[DatePart]] = [[]]
-    for one in small:
-        if (
-            sum(h.rows for h in groups[-1]) + one.rows > PART_ROWS_MAX
-            or len(groups[-1]) == MERGE_PARTS_MAX
-        ):
-            groups.append([])
-        groups[-1].append(one)
-    return [[h.part for h in group] for group in groups if len(group) > 1]
-
-
-def _is_worth_merging(small: Sequence[DatePart], now_ms: int) -> bool:
-    if len(small) < 2:
-        return False
-    *late, largest = sorted(small, key=lambda h: h.rows)
-    return (
-        len(late) >= LATE_PARTS_MAX
-        or sum(h.rows for h in late) * 4 >= largest.rows
-        or now_ms - min(h.part.created_ms for h in late) >= LATE_MS_MAX
-    )
+    found: list[list[date]] = [[]]
+    for day in dates:
+        if day in held_back or day >= first_open:
+            found.append([])
+        if day not in held_back:
+            found[-1].append(day)
+    return [each for each in found if each]

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
@@ -13,14 +13,15 @@ import pyarrow as pa
 
 from compactor.backlog import Backlog
 from compactor.jobs.compact import Compactor
-from compactor.jobs.expire import restore
+from compactor.jobs.expire import restore, to_restore
 from compactor.jobs.view import write_view
 from compactor.lake.disk import Disk
-from compactor.lake.format import NewerLake, PartNames, UnreadablePart, read_footer
+from compactor.lake.format import NewerLake, Part, PartNames, UnreadablePart, read_footer
 from compactor.lake.listing import Lake
 from compactor.lake.scratch import Scratch
 from compactor.lake.store import open_store
 from compactor.obstacles import Obstacles
+from compactor.plan import first_open
 from compactor.segments.orphans import close_orphans
 from compactor.segments.quarantine import Quarantine
 from compactor.segments.reader import connect
@@ -70,6 +71,7 @@ class Scheduler:
             self.next_name,
             self.disk,
             database,
+            lambda: first_open(datetime.fromtimestamp(clock(), UTC), settings.close_after_h),
             self._check,
         )
         self._backlog = Backlog(settings, self.lake, compactor, self.obstacles, clock, self._check)
@@ -140,19 +142,28 @@ class Scheduler:
         with self.lock():
             self._compact(everything=True)
 
-    def expire(self, day: date) -> int:
-        """Move a date out of the lake; returns how many files. Raises Stopped, Busy."""
-        with self.lock():
-            try:
-                return self.upkeep.expire(day)
-            except UnreadablePart as error:
-                self.obstacles.meet(error)
-                return 0
+    def expire(self, last: date) -> list[date]:
+        """Move dates out of the lake, up to this one; returns those that moved.
 
-    def restore(self, day: date) -> int:
-        """Move a date back into the lake; returns how many files. Raises Stopped, Busy."""
+        Raises Stopped, CannotExchange, Busy.
+        """
+        moved = []
         with self.lock():
-            return restore(self.lake, self.quarantine, day, self._database)
+            for folder in self.upkeep.folders():
+                try:
+                    moved += self.upkeep.expire(folder, last) if folder.first <= last else []
+                except UnreadablePart as error:
+                    self.obstacles.meet(error)
+        return moved
+
+    def restore(self) -> Iterator[tuple[Part, bool]]:
+        """Move what should not have moved out back into the lake, part by part; did it?
+
+        Raises Stopped, Busy.
+        """
+        with self.lock():
+            for part in to_restore(self.lake, self.upkeep.last_due()):
+                yield part, restore(self.lake, self.quarantine, part, self._database)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -166,7 +177,7 @@ class Scheduler:
         self._backlog.compact(everything)
 
     def _write_view(self) -> None:
-        if self._view_written or not self.lake.dates():
+        if self._view_written or not self.lake.folders():
             return
         with self.lock():
             write_view(Path(self._settings.data_dir), self.lake.store, self.disk)

@@ -29,7 +29,7 @@ class Settings(
     ] = 900.0
     close_after_h: Annotated[
         float,
-        Meta(ge=0, le=8_760, description="A date's parts become one this long after its UTC day."),
+        Meta(ge=0, le=8_760, description="A date settles this long after its UTC day."),
     ] = 3.0
     readers_s_max: Annotated[
         float,

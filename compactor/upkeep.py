@@ -1,21 +1,24 @@
-"""What dates need once their events are in: they become one part, and move out when it is time."""
+"""What a year needs once its events are in: dates settle, and move out when it is time."""
 
 import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Set as AbstractSet
+from datetime import UTC, date, datetime
 
-from compactor.jobs.consolidate import consolidate
-from compactor.jobs.expire import doubt, expire, is_expired
+from compactor.allocator import release
+from compactor.jobs.expire import doubt, expire, last_due
+from compactor.jobs.settle import settle
 from compactor.lake.disk import CannotExchange, Disk
-from compactor.lake.format import PartNames, UnreadablePart
+from compactor.lake.format import Folder, Part, PartNames, UnreadablePart
 from compactor.lake.listing import Lake
 from compactor.lake.lock import Busy
 from compactor.obstacles import Obstacles
-from compactor.plan import DatePart, plan_merges
+from compactor.plan import first_open
 from compactor.segments.quarantine import Quarantine
 from compactor.settings import Settings
+from compactor.settling import HeldPart, plan_settling
 from ingest.segment import list_segments, spool_folder
 
 logger = logging.getLogger("compactor")
@@ -46,10 +49,10 @@ class Upkeep:
         self._clock = clock
         self._check = check
 
-        # Dates to look at, and when to list them again
-        self._dates: deque[date] = deque()
-        self._due: set[date] = set()  # of those, to be moved out
+        # Folders to look at, and when to list them again
+        self._folders: deque[Folder] = deque()
         self._look_at = 0.0
+        self._due: date | None = None  # the last date that moves out
 
         # Found out once; said once, until it is otherwise
         self._can_exchange: bool | None = None
@@ -57,65 +60,95 @@ class Upkeep:
         self._doubted: str | None = None
 
     def look(self, everything: bool) -> None:
-        """All dates now and then, but one rewrite a turn: what waits in the spool comes first."""
+        """All years now and then, but one rewrite a turn: what waits in the spool comes first."""
         if everything or time.monotonic() >= self._look_at:
             self._quarantine.count_again()
             self._due = self._believed(self.due())
-            self._dates = deque(sorted({*self._lake.dates(), *self._due}))
+            self._folders = deque(self.folders())
             self._look_at = time.monotonic() + LOOK_INTERVAL_S
         try:
-            while self._dates:
+            while self._folders:
                 self._check()
-                if self._look_at_date(self._dates.popleft()) and not everything:
+                if not self._look_at_folder(self._folders[0]):
+                    self._folders.popleft()
+                elif not everything:
                     return
         except Busy as error:
-            self._dates.clear()
+            self._folders.clear()
             if not self._busy:
-                logger.warning("dates stay as they are, a reader shares the lock: %s", error)
+                logger.warning("years stay as they are, a reader shares the lock: %s", error)
             self._busy = True
 
-    def _look_at_date(self, day: date) -> bool:
-        """Was there much to be done?"""
-        closed_at = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(
-            days=1, hours=self._settings.close_after_h
-        )
+    def _look_at_folder(self, folder: Folder) -> bool:
+        """Was there much to be done? Then there may be more."""
         try:
-            self._remove_superseded(day)
-            if day in self._due:
-                return bool(self.expire(day))
-            return self._now() >= closed_at and self._consolidate(day)
+            self._remove_superseded(folder)
+            return self._expire(folder) or self._settle(folder)
         except UnreadablePart as error:
             self._obstacles.meet(error)
             return False
-        finally:
-            self._lake.forget(day)
 
-    def _remove_superseded(self, day: date) -> None:
+    def _remove_superseded(self, folder: Folder) -> None:
         """What a backup that was copied back without deleting has twice."""
-        if len(self._lake.files(day)) < 2:
-            return
-        parts = self._lake.superseded(day)
+        parts = self._lake.superseded(folder)
         if parts:
             self._lake.store.remove(parts)
-            logger.warning("removed %d parts of %s that others supersede", len(parts), day)
+            logger.warning("removed %d parts of %s that others supersede", len(parts), folder.name)
 
     # Closed dates
 
-    def _consolidate(self, day: date) -> bool:
-        if len(self._lake.files(day)) < 2 or not self.can_exchange():
+    def _settle(self, folder: Folder) -> bool:
+        files = self._lake.files(folder)
+        closed = [part for part in files if part.is_recent and part.last < self._first_open()]
+        if not closed or not self.can_exchange():
             return False
-        held = [DatePart(part, self._lake.footer(part).rows) for part in self._lake.parts(day)]
-        groups = plan_merges(held, int(self._clock() * 1000))
-        if groups:
+        self._disk.sync_folder(self._spool)  # what is gone from it does not come back
+        present = {name.id for name in list_segments(self._spool)}
+        held = [self._held(part) for part in files]
+        merges = plan_settling(
+            [each for each in held if not each.part.is_recent],
+            [
+                each
+                for each in held
+                if each.part in closed and self._may_settle(each, held, present)
+            ],
+            int(self._clock() * 1000),
+        )
+        if merges:
             try:
-                self._disk.sync_folder(self._spool)  # what is gone from it does not come back
-                present = list_segments(self._spool)
-                consolidate(self._lake, day, groups, present, self._next_name, self._check)
-                logger.info("consolidated %s: %s parts", day, _sizes(groups))
-                self._busy = False
+                made = settle(self._lake, folder, merges, self._next_name, self._check)
             except CannotExchange as error:  # of this folder, though of two empty ones it can
                 self._say_cannot_exchange(error)
-        return bool(groups)
+                return False
+            parts = sum(len(merge.parts) for merge in merges)
+            logger.info("settled %s: %d parts became %d", folder.name, parts, len(made))
+            release()
+            self._busy = False
+        return bool(merges)
+
+    def _held(self, part: Part) -> HeldPart:
+        """One that cannot be read may have any of its dates."""
+        if self._lake.store.source(part) in self._obstacles:
+            return HeldPart(part, {part.first: 0, part.last: 0}, is_fixed=True)
+        try:
+            footer = self._lake.footer(part)
+        except UnreadablePart as error:
+            self._obstacles.meet(error)
+            return HeldPart(part, {part.first: 0, part.last: 0}, is_fixed=True)
+        dates = footer.dates.items()
+        return HeldPart(part, {day: counts.rows for day, counts in dates if part.meets(day, day)})
+
+    def _may_settle(
+        self, one: HeldPart, all: Sequence[HeldPart], present: AbstractSet[str]
+    ) -> bool:
+        """Not while a segment of it is in the spool: its rows would be stored again."""
+        is_kept_back = any(
+            each.is_fixed and each.part.meets(one.part.first, one.part.last) for each in all
+        )
+        return not is_kept_back and not self._lake.footer(one.part).named(present)
+
+    def _first_open(self) -> date:
+        return first_open(self._now(), self._settings.close_after_h)
 
     def can_exchange(self) -> bool:
         """Can this file system do what a rewrite ends with? Tried once, before any is begun."""
@@ -126,44 +159,66 @@ class Upkeep:
         return self._can_exchange
 
     def _say_cannot_exchange(self, error: CannotExchange) -> None:
-        logger.warning("%s: dates keep their parts, and nothing can be erased", error)
+        logger.warning("%s: parts stay as many as they are, and nothing can be erased", error)
         self._can_exchange = False
 
     # Retention
 
+    def last_due(self) -> date | None:
+        """The last date that is past its retention; None: every date stays."""
+        keep = self._settings.retention_days
+        return last_due(self._now().date(), keep) if keep else None
+
     def due(self) -> list[date]:
         """Dates past their retention."""
-        keep = self._settings.retention_days
-        days = sorted({*self._lake.dates(), *self._quarantine.dates()}) if keep else []
-        return [day for day in days if is_expired(day, self._now().date(), keep)]
-
-    def to_restore(self) -> list[date]:
-        """Dates that moved out and, by today's clock, should not have."""
-        keep, today = self._settings.retention_days, self._now().date()
-        return [d for d in self._lake.retired_dates() if not keep or not is_expired(d, today, keep)]
+        last = self.last_due()
+        days = sorted({*self._lake.dates(), *self._quarantine.dates()}) if last else []
+        return [day for day in days if last and day <= last]
 
     def doubt(self, due: Sequence[date]) -> str | None:
         """Why the clock is not believed by which these dates are due."""
         return doubt(self._lake, due, self._now().date()) if due else None
 
-    def expire(self, day: date) -> int:
-        """Move a date out; returns how many files. Raises UnreadablePart, Busy."""
-        moved = expire(self._lake, self._spool, self._quarantine, day, self._disk)
+    def expire(self, folder: Folder, last: date) -> list[date]:
+        """Move a year's dates out up to this one; returns those that moved.
+
+        Raises UnreadablePart, CannotExchange, Busy.
+        """
+        moved = expire(
+            self._lake,
+            folder,
+            last,
+            self._spool,
+            self._quarantine,
+            self._next_name,
+            self._disk,
+            self._check,
+        )
         if moved:
-            logger.info("moved %s out of the lake: %d files", day, moved)
+            logger.info("moved %s to %s out of the lake", moved[0], moved[-1])
         return moved
 
-    def _believed(self, due: list[date]) -> set[date]:
+    def folders(self) -> list[Folder]:
+        """Of all that may have to move."""
+        years = {Folder.of_year(day.year) for day in self._quarantine.dates()}
+        return sorted({*self._lake.folders(), *years})
+
+    def _believed(self, due: list[date]) -> date | None:
         """A clock that is ahead, for one turn, must not empty the lake."""
         doubted = self.doubt(due)
         if doubted and not self._doubted:
             logger.error("no date is moved out: %s. If that is right: expire --force", doubted)
         self._doubted = doubted
-        return set() if doubted else set(due)
+        return max(due, default=None) if not doubted else None
+
+    def _expire(self, folder: Folder) -> bool:
+        if self._due is None or self._due < folder.first:
+            return False
+        try:
+            return bool(self.expire(folder, self._due))
+        except CannotExchange as error:
+            self._say_cannot_exchange(error)
+            return False
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
-
-
-def _sizes(groups: Sequence[Sequence[object]]) -> str:
-    return " + ".join(str(len(group)) for group in groups)

@@ -18,6 +18,7 @@ from report.engine.scratch import Scratch
 from report.problem import Code, Problem
 from report.settings import Settings
 from report.snapshot.lake_listing import LakeListing
+from report.snapshot.late_visits import LateVisits
 from report.snapshot.pinned import Pinned
 from report.snapshot.relation import Relation, prepared
 from report.snapshot.site_counts import SiteCounts
@@ -30,6 +31,7 @@ from report.telemetry import Telemetry
 from report.terms.period import Dates
 
 SITE_ROWS_BYTES_MAX = 64 << 20
+LATE_VISITS_BYTES_MAX = 64 << 20
 ANSWERS_BYTES_MAX = 32 << 20
 SNAPSHOTS_AT_ONCE = 8
 
@@ -50,10 +52,11 @@ class Runtime:
         )
         rows = SpoolRows(settings.spool_rows_bytes_max, spill)
         self._spool = SpoolTail(spool_folder(settings.data_folder), rows)
-        self._snapshots = Snapshots(self._store, self._spool, self._listing)
+        self.snapshots = Snapshots(self._store, self._spool, self._listing)
         self._snapshot_places = CapacityLimiter(SNAPSHOTS_AT_ONCE)
         self._site_rows = SiteRows(SITE_ROWS_BYTES_MAX, self._listing)
         self._site_counts = SiteCounts()
+        self._late_visits = LateVisits(LATE_VISITS_BYTES_MAX, settings.late_rows_max)
 
         self._database = connect(settings, self._scratch.folder)
         self.pool = Pool(settings, self._database)
@@ -86,7 +89,7 @@ class Runtime:
         """Raises FileNotFoundError when a part goes away meanwhile, and Problem."""
         with anyio.CancelScope(deadline=anyio.current_time() + self.settings.query_s_max):
             return await run_sync(
-                self._snapshots.take,
+                self.snapshots.take,
                 dates,
                 site,
                 pinned,
@@ -107,7 +110,7 @@ class Runtime:
     ) -> Relation:
         """What a question about the site is asked of; None: about all of them. For a thread."""
         snapshot = prepared(cursor, snapshot, site, self._site_rows)
-        return Relation(cursor, snapshot, self._site_counts)
+        return Relation(cursor, snapshot, self._site_counts, self._late_visits)
 
     @property
     def left_out(self) -> int:

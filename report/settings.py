@@ -95,6 +95,14 @@ class Settings(
     query_rows_max: Annotated[
         int, Meta(ge=1, le=100_000, description="Rows of its answer; more are had by offset.")
     ] = 10_000
+    late_rows_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Events of a site on dates that have not settled, for a question about "
+            "visits; more are refused: 503.",
+        ),
+    ] = 2_000_000
     exports_max: Annotated[
         int, Meta(ge=1, le=64, description="Exports that run at once; more are refused: 503.")
     ] = 2

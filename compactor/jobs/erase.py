@@ -1,13 +1,15 @@
 """Erases one person, or one site, from the lake and from quarantine. The counts stay provable.
 
 A part with rows to erase is written anew without them; its footer says how many have gone, and
-keeps the names of its segments, so that none of them can ever be stored a second time. A date is
-exchanged in one step. What is set aside in quarantine loses its bytes and keeps its count: lines
-that are events are matched by their fields; damaged ones if they hold the names in JSON anywhere.
+keeps the names of its segments, so that none of them can ever be stored a second time. A year is
+exchanged in one step. The visits of others stay what they are. What is set aside in quarantine
+loses its bytes and keeps its count: lines that are events are matched by their fields; damaged ones
+if they hold the names in JSON anywhere.
 
 What waits in the spool has to be compacted before. Dates that retention moved out are not touched.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -18,9 +20,11 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from compactor.lake.format import Footer, Part, PartNames
+from compactor.lake import numbers
+from compactor.lake.columns import DATE
+from compactor.lake.format import Folder, Footer, Part, PartNames, UnreadablePart
 from compactor.lake.listing import Lake
-from compactor.lake.reader import PartReader, sample_of
+from compactor.lake.reader import Only, PartReader, sample_of
 from compactor.lake.store import Fill
 from compactor.lake.writer import ROW_GROUP_ROWS, prepare_columns, write_part
 from compactor.segments.quarantine import Quarantine
@@ -51,48 +55,81 @@ class Subject:
         return [self.site_id] if self.user_id is None else [self.site_id, self.user_id]
 
 
-def rows_of(lake: Lake, day: date, subject: Subject) -> dict[Part, int]:
-    """The parts of a date that have rows of the subject, and how many."""
-    counts = {part: _count(lake.store.source(part), subject) for part in lake.parts(day)}
-    return {part: count for part, count in counts.items() if count}
+@dataclass(slots=True)
+class Found:
+    """Of a folder."""
+
+    rows: dict[Part, Counter[date]]  # of the subject, in parts that have some
+    unreadable: list[UnreadablePart]
+
+    @property
+    def count(self) -> int:
+        return sum(each.total() for each in self.rows.values())
+
+    def without(self, lake: Lake, error: UnreadablePart) -> "Found":
+        rows = {p: count for p, count in self.rows.items() if lake.store.source(p) != error.path}
+        return Found(rows, [*self.unreadable, error])
 
 
-def _count(path: Path, subject: Subject) -> int:
-    with PartReader(path) as reader:
-        batches = reader.batches(["site_id", "user_id"], site_id=subject.site_id)
-        return sum(pc.sum(subject.mask(batch)).as_py() or 0 for batch in batches)
+def rows_of(lake: Lake, folder: Folder, subject: Subject) -> Found:
+    found = Found({}, lake.unreadable(folder))
+    for part in lake.parts(folder):
+        try:
+            if count := _count(lake.store.source(part), subject):
+                found.rows[part] = count
+        except UnreadablePart as error:
+            found.unreadable.append(error)
+    return found
 
 
-def erase_date(lake: Lake, day: date, subject: Subject, next_name: PartNames) -> dict[Part, int]:
-    """Rows erased, by part that had them. Needs the lake's turn.
+def _count(path: Path, subject: Subject) -> Counter[date]:
+    count: Counter[date] = Counter()
+    with PartReader(path, Only(sites=(subject.site_id, subject.site_id))) as reader:
+        for batch in reader.batches(["site_id", "user_id", DATE.name]):
+            days = batch[DATE.name].filter(subject.mask(batch))
+            count.update(
+                {each["values"]: each["counts"] for each in days.value_counts().to_pylist()}
+            )
+    return count
 
-    Raises CannotExchange, Busy, UnreadablePart.
-    """
-    counts = rows_of(lake, day, subject)
-    if counts:
+
+def erase_in(lake: Lake, folder: Folder, subject: Subject, next_name: PartNames) -> Found:
+    """The rows that were erased. Needs the lake's turn. Raises CannotExchange, Busy."""
+    found = rows_of(lake, folder, subject)
+    while found.rows:
         new = [
-            (Part(day, next_name()), _fill(lake, part, subject, count))
-            for part, count in counts.items()
+            (next_name(part.first, part.last, part.is_recent), _fill(lake, part, subject, count))
+            for part, count in found.rows.items()
         ]
-        lake.store.replace(day, counts, new)
-    return counts
+        try:
+            lake.store.replace(folder, found.rows, new)
+            break
+        except UnreadablePart as error:  # what was counted could be read, the rest cannot
+            found = found.without(lake, error)
+    return found
 
 
-def _fill(lake: Lake, part: Part, subject: Subject, count: int) -> Fill:
+def _fill(lake: Lake, part: Part, subject: Subject, count: Counter[date]) -> Fill:
+    path = lake.store.source(part)
+    footer = _footer(lake.footer(part), part, subject, count)
+
     def fill(file: BinaryIO) -> None:
-        path = lake.store.source(part)
-        footer = _footer(lake.footer(part), part, subject, count)
         with PartReader(path) as reader:
-            kept = (batch.filter(pc.invert(subject.mask(batch))) for batch in reader.batches())
+            kept = (rows.filter(pc.invert(subject.mask(rows))) for rows in reader.batches())
             write_part(file, _regroup(kept), sample_of(path), footer)
 
     return fill
 
 
-def _footer(old: Footer, part: Part, subject: Subject, count: int) -> Footer:
-    erased = dict(old.erased_by_site)
-    erased[subject.site_id] = erased.get(subject.site_id, 0) + count
-    return msgspec.structs.replace(old, supersedes=[part.name], erased_by_site=erased)
+def _footer(old: Footer, part: Part, subject: Subject, count: Counter[date]) -> Footer:
+    by_site = Counter(old.erased_by_site)
+    by_site[subject.site_id] += count.total()
+    return msgspec.structs.replace(
+        old,
+        dates={day: counts.without(count[day]) for day, counts in old.dates.items()},
+        supersedes=numbers.joined([old.supersedes, numbers.of([part.number])]),
+        erased_by_site=dict(by_site),
+    )
 
 
 def _regroup(batches: Iterator[pa.Table]) -> Iterator[pa.Table]:

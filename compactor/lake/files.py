@@ -1,7 +1,7 @@
 """Files that are no parts, and folders: made, moved and removed so that a power cut finds them."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 
 from compactor.lake.disk import STAGED, Disk
@@ -32,12 +32,15 @@ def replace_file(staging: Path, target: Path, fill: Fill, disk: Disk) -> None:
     disk.sync_folder(staging)
 
 
-def move(source: Path, names: Collection[str], target: Path, disk: Disk) -> int:
-    """Files, from a folder to another; returns how many."""
-    for name in names:
-        disk.rename(source / name, target / name)
-    disk.sync_folder(target)
-    return len(names)
+def move(targets: Mapping[Path, Path], disk: Disk) -> int:
+    """Files to other names; returns how many."""
+    for source, target in targets.items():
+        disk.rename(source, target)
+    for folder in sorted({path.parent for path in targets.values()}):
+        disk.sync_folder(folder)
+    for folder in sorted({path.parent for path in targets}):
+        disk.sync_folder(folder)
+    return len(targets)
 
 
 def remove(path: Path, disk: Disk) -> None:

@@ -1,35 +1,46 @@
 """The lake format. The compactor writes it; the report, and any DuckDB, reads it.
 
-    data/lake/events/  := ("date=" YYYY-MM-DD "/" part)*    by the UTC date of `timestamp`
-    part               := created_ms "-" compactor "-" seq ".parquet"
+    data/lake/events/  := ("year=" YYYY "/" part)*
+    part               := first "_" last "-" id [".recent"] ".parquet"   UTC dates of its rows, ISO
+    id                 := created_ms "-" compactor "-" seq
                           13 digits     8 hex         6 digits
-    columns            := see columns.SCHEMA; `date` stands in the folder's name alone
+    columns            := see columns.STORED, every one in every part
     rows               := sorted by site_id, timestamp
     footer             := key "footfall": JSON of Footer
 
-A part is the commit record. Its footer names the segments whose rows of that date it holds, all of
-them, and what else became of their lines: there is no manifest that could disagree with the files.
-A part appears whole under a name that was never used before, and its bytes never change.
+A part is the commit record. Its footer names what it was made of, and says what became of it: there
+is no manifest that could disagree with the files. A part appears whole under a name that was never
+used before, and its bytes never change.
 
-A segment is released (deleted) once every date that it has lines of has a part that names it.
-A line that is not an event has no date: it is counted at the date on which its segment was opened.
-A part that supersedes others holds all of their rows but those that were erased, and names all of
-their segments. It never stands beside them: the date's folder is exchanged for a new one.
+    recent   as a pass wrote it: of one date that is not closed yet, or of closed dates alone.
+             It names its segments. Nothing is said in its visit columns.
+    settled  whole closed dates, with their visits. The settled parts of a year have no date in
+             common, but for a date that has more rows than a part: each of these has some sites.
 
-    rows in a part = the sum of its segments' rows - what was erased
-    accepted lines = rows in the lake + erased + duplicates + quarantined + lines in the spool
+A part that names a segment says that all rows of it whose dates lie in the part's are in the lake.
+A segment is released (deleted) once every date that it has lines of is said so. A line that is not
+an event has no date: it is counted at the date on which its segment was opened.
+Recent parts become settled, with a settled part that they concern, once their dates are closed and
+their segments are gone from the spool for certain. So a segment that is `absorbed` is in the lake
+with all of its rows, whatever their dates. A part that supersedes others never stands beside them:
+the year's folder is exchanged for a new one.
+
+    lines = rows + duplicates + quarantined + erased                of each date of each part
+    accepted lines = the sum of that + lines in the spool
+
+The formats before this one had a folder for each date: see older.
 """
 
 import errno
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from itertools import takewhile
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -37,24 +48,34 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from compactor.lake import numbers, older
 from compactor.lake.columns import FORMAT_VERSION
+from compactor.lake.numbers import Numbers
 
 FOOTER_KEY = b"footfall"
-RUN = ".."
+RECENT = ".recent"
 
-PART_NAME = re.compile(r"(\d{13})-([0-9a-f]{8})-(\d{6})\.parquet", re.ASCII)
-_FOLDER = re.compile(r"date=(\d{4}-\d{2}-\d{2})", re.ASCII)
+_DATE = r"\d{4}-\d{2}-\d{2}"
+_PART = re.compile(
+    rf"(?:({_DATE})_({_DATE})-)?(\d{{13}}-[0-9a-f]{{8}}-\d{{6}})(\{RECENT})?\.parquet", re.ASCII
+)
 
 
 class UnreadablePart(ValueError):
     """A file with a part's name that is none, or is damaged: what is in it, nobody knows.
 
-    So nothing of its date is added, merged or moved until it is mended or taken away.
+    So nothing of its dates is added, merged or moved until it is mended or taken away.
     """
 
     def __init__(self, path: Path, reason: object) -> None:
         super().__init__(f"{path} is not a part that can be read: {reason}")
         self.path = path
+
+    def concerns(self, day: date) -> bool:
+        """May it have rows of this date?"""
+        folder = parse_folder(self.path.parent.name)
+        part = parse_part(folder, self.path.name) if folder else None
+        return part is None or part.meets(day, day)
 
 
 class NewerLake(Exception):
@@ -67,133 +88,158 @@ class NewerLake(Exception):
         )
 
 
-class Counts(msgspec.Struct, frozen=True, array_like=True):
-    """What became of one segment's lines of one date: lines = rows + duplicates + quarantined.
+@dataclass(frozen=True, order=True, slots=True)
+class Folder:
+    """What parts lie in: a year; in the formats before this one, a date."""
 
-    In JSON an array, in this order. It stays as it was when the segment was compacted.
+    first: date
+    last: date
+    name: str
+
+    @classmethod
+    def of_year(cls, year: int) -> Self:
+        return cls(date(year, 1, 1), date(year, 12, 31), f"year={year:04}")
+
+    @property
+    def is_old(self) -> bool:
+        """Of a format before this one."""
+        return self.first == self.last
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Part:
+    """One Parquet file of the lake. The order is that in which parts were written."""
+
+    id: str  # unique among all parts
+    first: date
+    last: date
+    is_recent: bool
+    folder: Folder
+
+    @property
+    def name(self) -> str:
+        if self.folder.is_old:
+            return f"{self.id}.parquet"
+        return f"{self.first}_{self.last}-{self.id}{RECENT if self.is_recent else ''}.parquet"
+
+    @property
+    def path(self) -> str:
+        """Relative to the folder of events."""
+        return f"{self.folder.name}/{self.name}"
+
+    @property
+    def created_ms(self) -> int:
+        """Unix time."""
+        return int(self.id[:13])
+
+    @property
+    def number(self) -> tuple[str, int]:
+        """Of the parts that one compactor wrote, which."""
+        _, compactor, seq = self.id.split("-")
+        return compactor, int(seq)
+
+    def meets(self, first: date, last: date) -> bool:
+        """May it have rows of these dates?"""
+        return self.first <= last and first <= self.last
+
+
+class Counts(msgspec.Struct, frozen=True, array_like=True):
+    """What became of the lines of one date: lines = rows + duplicates + quarantined + erased.
+
+    In JSON an array, in this order.
     """
 
-    lines: int = 0
-    rows: int = 0
+    rows: int = 0  # the part has
     duplicates: int = 0
     quarantined: int = 0
+    erased: int = 0  # on request
+    not_kept: int = 0  # duplicates that quarantine had no room for
+
+    @property
+    def lines(self) -> int:
+        return self.rows + self.duplicates + self.quarantined + self.erased
 
     def plus(self, other: Self) -> Self:
         sums = (getattr(self, f) + getattr(other, f) for f in self.__struct_fields__)
         return type(self)(*sums)
 
-
-@dataclass(frozen=True, order=True, slots=True)
-class Run:
-    """One or more segments of a writer, by their numbers."""
-
-    writer: str
-    first: int
-    last: int
+    def without(self, erased: int) -> Self:
+        return msgspec.structs.replace(self, rows=self.rows - erased, erased=self.erased + erased)
 
     @classmethod
-    def of(cls, key: str) -> Self:
-        """Of a segment's id, or a run's key. Raises ValueError."""
-        first, _, last = key.partition(RUN)
-        _, writer, seq = first.split("-")
-        return cls(writer, int(seq), int((last or first).split("-")[2]))
-
-    def __contains__(self, other: Self) -> bool:
-        return self.writer == other.writer and self.first <= other.first and other.last <= self.last
+    def sum(cls, many: Iterable[Self]) -> Self:
+        total = cls()
+        for each in many:
+            total = total.plus(each)
+        return total
 
 
-class Footer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a part says of its inputs. Fields are only ever added, with a default."""
+class Footer(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """What a part says of itself. Fields are only ever added, with a default."""
 
     version: int = FORMAT_VERSION
-    segments: dict[str, Counts] = {}  # by segment id, or by run: runs first, see runs
+    dates: dict[date, Counts] = {}
+    segments: list[str] = []  # ids, ascending, of those that may still be in the spool
+    absorbed: Numbers = {}  # of segments, by writer: all of their rows are in the lake
+    supersedes: Numbers = {}  # of parts, by compactor: their rows are in this one and its siblings
     duplicates_by_site: dict[str, int] = {}
-    supersedes: list[str] = []  # names of parts of the same date
-    erased_by_site: dict[str, int] = {}  # rows that `segments` counts and that are gone on request
-    not_kept: int = 0  # duplicates that `segments` counts and that quarantine had no room for
+    erased_by_site: dict[str, int] = {}
+    sites: tuple[str, str] | None = None  # the least site_id and the greatest, if there are rows
+
+    @cached_property
+    def total(self) -> Counts:
+        return Counts.sum(self.dates.values())
 
     def named(self, ids: AbstractSet[str]) -> set[str]:
-        """Which of these segments the part has the rows of."""
-        found = self.segments.keys() & ids
-        for run in self.runs():
-            found |= {id for id in ids if Run.of(id) in run}
-        return found
+        """Which of these segments it was made of."""
+        return {id for id in self.segments if id in ids} | self.absorbs(ids)
 
-    @property
-    def first_segment(self) -> str:
-        """The least id among those that it names; empty for none."""
-        return min(self.segments, default="").partition(RUN)[0]
-
-    @property
-    def last_segment(self) -> str:
-        """The greatest."""
-        return max((key.rpartition(RUN)[2] for key in self.segments), default="")
-
-    def runs(self) -> list[Run]:
-        """They stand before the single segments."""
-        return [Run.of(key) for key in takewhile(lambda key: RUN in key, self.segments)]
-
-    def covers(self, other: Self) -> bool:
-        """Are all of the other's segments among ours?"""
-        rest = other.segments.keys() - self.segments.keys()
-        runs = self.runs()
-        known = all(any(Run.of(key) in run for run in runs) for key in rest)
-        return known and bool(other.segments)
-
-    @property
-    def rows(self) -> int:
-        """How many the part holds."""
-        return sum(counts.rows for counts in self.segments.values()) - self.erased
-
-    @property
-    def erased(self) -> int:
-        return sum(self.erased_by_site.values())
+    def absorbs(self, ids: AbstractSet[str]) -> set[str]:
+        """Which of these segments are in the lake with all of their rows."""
+        if not self.absorbed:
+            return set()
+        return {id for id in ids if numbers.has(self.absorbed, *writer_and_number(id))}
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Part:
-    """One Parquet file of the lake."""
-
-    date: date
-    name: str
-
-    @property
-    def path(self) -> str:
-        """Relative to the folder of events."""
-        return f"date={self.date.isoformat()}/{self.name}"
-
-    @property
-    def created_ms(self) -> int:
-        """Unix time."""
-        return int(self.name[:13])
+def writer_and_number(id: str) -> tuple[str, int]:
+    """Of a segment's id."""
+    _, writer, seq = id.split("-")
+    return writer, int(seq)
 
 
-def superseded(footers: Mapping[str, Footer]) -> set[str]:
-    """Of the parts of a date, by name, those whose rows another one has.
-
-    It names them; or it was merged itself, is younger and has all of their segments, as when a copy
-    of the lake lacks the part between the two.
-    """
-    gone = {name for footer in footers.values() for name in footer.supersedes} & footers.keys()
-    merged = [(name, footer) for name, footer in footers.items() if footer.supersedes]
-    for younger, footer in merged:
-        older = [name for name in footers if name < younger and name not in gone]
-        gone |= {name for name in older if footer.covers(footers[name])}
-    return gone
+def superseded(footers: Mapping[Part, Footer]) -> set[Part]:
+    """Of the parts of a folder those whose rows others have: a copy brought them back."""
+    gone = numbers.joined(footer.supersedes for footer in footers.values())
+    return {part for part in footers if numbers.has(gone, *part.number)}
 
 
-def parse_folder(name: str) -> date | None:
-    """The date of a folder of parts; None for what is not one, date=2025-02-30 say."""
-    match = _FOLDER.fullmatch(name)
+def parse_folder(name: str) -> Folder | None:
+    """None for what is not a folder of parts, year=20x5 or date=2025-02-30 say."""
+    kind, _, value = name.partition("=")
     try:
-        return date.fromisoformat(match[1]) if match else None
+        if kind == "year" and len(value) == 4 and value.isdecimal():
+            return Folder.of_year(int(value))
+        day = date.fromisoformat(value) if kind == "date" and len(value) == 10 else None
     except ValueError:
         return None
+    return Folder(day, day, name) if day else None
 
 
-def parse_part(day: date, name: str) -> Part | None:
-    """None for a file that is not a part."""
-    return Part(day, name) if PART_NAME.fullmatch(name) else None
+def parse_part(folder: Folder, name: str) -> Part | None:
+    """None for a file that is not a part of that folder."""
+    match = _PART.fullmatch(name)
+    if match is None:
+        return None
+    first, last, id, recent = match.groups()
+    if folder.is_old:
+        return None if first or recent else Part(id, folder.first, folder.last, True, folder)
+    try:
+        part = Part(
+            id, date.fromisoformat(first or ""), date.fromisoformat(last), bool(recent), folder
+        )
+    except ValueError:
+        return None
+    return part if folder.first <= part.first <= part.last <= folder.last else None
 
 
 def read_footer(path: Path) -> Footer:
@@ -202,9 +248,12 @@ def read_footer(path: Path) -> Footer:
         metadata = pq.read_metadata(path).metadata or {}
         if FOOTER_KEY not in metadata:
             raise ValueError(f"it has no {FOOTER_KEY.decode()!r} in its footer")
-        if (version := _version(metadata[FOOTER_KEY])) > FORMAT_VERSION:
+        text = metadata[FOOTER_KEY]
+        if (version := _version(text)) > FORMAT_VERSION:
             raise NewerLake(path, version)
-        return msgspec.json.decode(metadata[FOOTER_KEY], type=Footer)
+        if version <= older.VERSION_MAX:
+            text = older.as_of_today(text, path.parent.name)
+        return msgspec.json.decode(text, type=Footer)
 
 
 class _Versioned(msgspec.Struct):
@@ -242,6 +291,8 @@ class PartNames:
         self._compactor = compactor or secrets.token_hex(4)
         self._seq = 0
 
-    def __call__(self) -> str:
+    def __call__(self, first: date, last: date, is_recent: bool) -> Part:
+        """For a part of these dates, which are of one year."""
         self._seq += 1
-        return f"{int(self._clock() * 1000):013d}-{self._compactor}-{self._seq:06d}.parquet"
+        id = f"{int(self._clock() * 1000):013d}-{self._compactor}-{self._seq:06d}"
+        return Part(id, first, last, is_recent, Folder.of_year(first.year))

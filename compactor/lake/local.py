@@ -1,8 +1,8 @@
 """The store on a local disk: folders and files, links and renames, locks (compactor.lake.lock).
 
-    data/lake/events/    parts, by date: what a plain glob reads
+    data/lake/events/    parts, by year: what a plain glob reads
     data/lake/staging/   what is being written; no glob for events sees it
-    data/expired/        dates that moved out
+    data/expired/        parts that moved out
 
 It makes files appear whole or not at all, even across a power cut. What an earlier process did and
 did not sync is unknown: it may have died between the two. So nothing is built on a name before its
@@ -12,14 +12,13 @@ folder was synced by this process.
 import math
 import os
 import time
-from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import date
 from pathlib import Path
 
 from compactor.lake.disk import STAGED, Disk
 from compactor.lake.files import make_folder, move, names_in, remove, remove_if_empty
-from compactor.lake.format import Part
+from compactor.lake.format import Folder, Part
 from compactor.lake.lock import Lock, Wait
 from compactor.lake.store import READERS_S_MAX, Fill
 
@@ -49,12 +48,12 @@ class LocalStore:
 
     # What there is
 
-    def names(self, day: date | None = None) -> list[str]:
-        return names_in(self._folder(day))
+    def names(self, folder: Folder | None = None) -> list[str]:
+        return names_in(self._path(folder))
 
-    def mark(self, day: date | None = None) -> Hashable | None:
+    def mark(self, folder: Folder | None = None) -> Hashable | None:
         now_ns = time.time_ns()
-        status = os.stat(self._folder(day))
+        status = os.stat(self._path(folder))
         if now_ns - status.st_mtime_ns <= SETTLED_NS:
             return None
         return status.st_dev, status.st_ino, status.st_mtime_ns
@@ -68,20 +67,14 @@ class LocalStore:
     def glob(self) -> str:
         return str(self.events.resolve() / "**" / "*.parquet")
 
-    def date_folder(self, day: date) -> Path:
-        return self.events / f"date={day.isoformat()}"
+    def _path(self, folder: Folder | None) -> Path:
+        return self.events / folder.name if folder else self.events
 
-    def _folder(self, day: date | None) -> Path:
-        return self.date_folder(day) if day else self.events
-
-    def retired(self, day: date | None = None) -> list[str]:
-        return names_in(self._expired_folder(day) if day else self.expired)
+    def retired(self, folder: Folder | None = None) -> list[str]:
+        return names_in(self.expired / folder.name if folder else self.expired)
 
     def retired_source(self, part: Part) -> Path:
         return self.expired / part.path
-
-    def _expired_folder(self, day: date) -> Path:
-        return self.expired / self.date_folder(day).name
 
     # Changing it
 
@@ -101,58 +94,60 @@ class LocalStore:
         self.disk.sync_folder(target.parent)  # the new name lasts only once its folder is synced
         self.disk.unlink(staged)
 
-    def confirm(self, day: date) -> None:
+    def confirm(self, folder: Folder) -> None:
         """Who linked them had synced the folders above."""
-        self.disk.sync_folder(self.date_folder(day))
+        self.disk.sync_folder(self._path(folder))
 
     def can_replace(self) -> bool:
         return self.disk.can_exchange(self.staging)
 
-    def replace(self, day: date, old: Collection[Part], new: Iterable[tuple[Part, Fill]]) -> None:
-        """The date gets a new folder: a crash leaves that or the old one, never a mixture."""
+    def replace(
+        self, folder: Folder, old: Collection[Part], new: Iterable[tuple[Part, Fill]]
+    ) -> None:
+        """It becomes a new folder: a crash leaves that or the old one, never a mixture."""
         with self._without_readers():
             pass  # one that stays for long is met before anything is written
-        current = self.date_folder(day)
-        folder = self.staging / current.name
+        current = self._path(folder)
+        made = self.staging / folder.name
+        for side in (self.expired / folder.name, current):  # a move that is lost after the exchange
+            if side.is_dir():  # would be out of a folder that is swept
+                self.disk.sync_folder(side)
         gone = {part.name for part in old}
         self.sweep()
-        self.disk.make_folder(folder)
+        self.disk.make_folder(made)
         for path in current.iterdir():
             if path.name not in gone:
-                self.disk.link(path, folder / path.name)
+                self.disk.link(path, made / path.name)
         for part, fill in new:
-            self.disk.write_file(folder / part.name, fill)
-            self.disk.sync_file(folder / part.name)
-        self.disk.sync_folder(folder)
+            self.disk.write_file(made / part.name, fill)
+            self.disk.sync_file(made / part.name)
+        self.disk.sync_folder(made)
         with self._without_readers():
-            self.disk.exchange(folder, current)
-        self.sweep()  # `folder` is the old one now
+            self.disk.exchange(made, current)
+        self.sweep()  # `made` is the old one now
 
     def remove(self, parts: Sequence[Part]) -> None:
         with self._without_readers():
             for part in parts:
                 self.disk.unlink(self.source(part))
 
-    def retire(self, day: date) -> int:
-        folder = self._expired_folder(day)
-        make_folder(folder.parent, self.disk)
-        make_folder(folder, self.disk)
-        with self._without_readers():
-            moved = move(self.date_folder(day), self.names(day), folder, self.disk)
-        remove_if_empty(self.date_folder(day), self.disk)
-        self.disk.sync_folder(self.events)
-        return moved
+    def retire(self, parts: Sequence[Part]) -> None:
+        self._move(self.events, self.expired, {part: part for part in parts})
 
-    def restore(self, day: date) -> int:
-        folder = self._expired_folder(day)
-        parts = [name for name in self.retired(day) if not (folder / name).is_dir()]
-        make_folder(self.date_folder(day), self.disk)
+    def restore(self, parts: Mapping[Part, Part]) -> None:
+        self._move(self.expired, self.events, parts)
+
+    def _move(self, source: Path, target: Path, parts: Mapping[Part, Part]) -> None:
+        """A power cut may leave a part at both: its number is known, see Footer.supersedes."""
+        folders = {source / part.folder.name for part in parts}
+        make_folder(target, self.disk)
+        for name in sorted({part.folder.name for part in parts.values()}):
+            make_folder(target / name, self.disk)
         with self._without_readers():
-            moved = move(folder, parts, self.date_folder(day), self.disk)
-        remove_if_empty(folder, self.disk)
-        if self.expired.is_dir():
-            self.disk.sync_folder(self.expired)
-        return moved
+            move({source / old.path: target / new.path for old, new in parts.items()}, self.disk)
+        for folder in sorted(folders):
+            remove_if_empty(folder, self.disk)
+        self.disk.sync_folder(source)
 
     def free_bytes(self) -> int:
         return self.disk.free_bytes(self.folder)
@@ -161,7 +156,7 @@ class LocalStore:
         """Remove what a crash, or an exchange, left in the folder for staging."""
         leftovers = sorted(self.staging.iterdir())
         if leftovers:
-            # a folder here may be the old one of a date: it is needed until the exchange is safe
+            # a folder here may be the old one of a year: it is needed until the exchange is safe
             self.disk.sync_folder(self.events)
             self.disk.sync_folder(self.staging)
         for path in leftovers:

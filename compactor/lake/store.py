@@ -7,14 +7,13 @@ to do is what tests/compactor/test_store.py asks of each.
 """
 
 import time
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import date
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from compactor.lake.disk import Disk
-from compactor.lake.format import Part
+from compactor.lake.format import Folder, Part
 from compactor.lake.lock import Wait
 
 Fill = Callable[[BinaryIO], object]
@@ -25,11 +24,10 @@ READERS_S_MAX = 60.0
 class Store(Protocol):
     # What there is
 
-    def names(self, day: date | None = None) -> list[str]:
-        """Of a date's files, or of the dates' folders: all that is there, ours or not; may be
-        empty."""
+    def names(self, folder: Folder | None = None) -> list[str]:
+        """Of a folder's files, or of the folders: all that is there, ours or not; may be empty."""
 
-    def mark(self, day: date | None = None) -> Hashable | None:
+    def mark(self, folder: Folder | None = None) -> Hashable | None:
         """What is another one after any change of `names`; None while that cannot be told.
 
         Raises FileNotFoundError where there is nothing.
@@ -44,7 +42,7 @@ class Store(Protocol):
     def glob(self) -> str:
         """What any DuckDB reads all parts by."""
 
-    def retired(self, day: date | None = None) -> list[str]:
+    def retired(self, folder: Folder | None = None) -> list[str]:
         """As `names`, of what was moved out."""
 
     def retired_source(self, part: Part) -> Path:
@@ -61,26 +59,28 @@ class Store(Protocol):
     def publish(self, part: Part, fill: Fill) -> None:
         """A part under a name that must not exist yet: FileExistsError."""
 
-    def confirm(self, day: date) -> None:
-        """Make the parts last that a date has already."""
+    def confirm(self, folder: Folder) -> None:
+        """Make the parts last that a folder has already."""
 
     def can_replace(self) -> bool: ...
 
-    def replace(self, day: date, old: Collection[Part], new: Iterable[tuple[Part, Fill]]) -> None:
-        """Give a date `new` parts for `old` ones, in one step.
+    def replace(
+        self, folder: Folder, old: Collection[Part], new: Iterable[tuple[Part, Fill]]
+    ) -> None:
+        """Give a folder `new` parts for `old` ones, in one step.
 
         Raises CannotExchange, and Busy when a reader shares the store for too long: then, and after
         a crash, it is as it was.
         """
 
     def remove(self, parts: Sequence[Part]) -> None:
-        """Parts whose rows others of their date have. Raises Busy."""
+        """Parts whose rows others of their folder have. Raises Busy."""
 
-    def retire(self, day: date) -> int:
-        """Move a date out; returns how many files. Safe to repeat. Raises Busy."""
+    def retire(self, parts: Sequence[Part]) -> None:
+        """Move parts out. Safe to repeat. Raises Busy."""
 
-    def restore(self, day: date) -> int:
-        """Move a date back. Safe to repeat. Raises Busy."""
+    def restore(self, parts: Mapping[Part, Part]) -> None:
+        """Move parts back, each to the name of another. Safe to repeat. Raises Busy."""
 
     def free_bytes(self) -> int: ...
 

@@ -14,7 +14,8 @@ from compactor.lake.writer import one_chunk, prepare_columns, sort_order
 BUCKETS_MAX = 16  # so that to find the visits of very many rows does not take ever longer a row
 KEYS = ("site_id", "timestamp", "user_id", "event_type", "bot", "engaged_ms")
 VIEW, ENGAGEMENT, OTHER = 0, 1, 2  # what an event is to a visit
-_KINDS = pa.array(["page_view", "engagement"])
+KINDS = ("page_view", "engagement")
+_KINDS = pa.array(KINDS)
 _DAY_US = 86_400_000_000
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / the golden ratio: spreads what differs little
 _HALF = np.uint64(32)

@@ -34,6 +34,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from compactor.lake.columns import VISIT_SCHEMA, VISIT_SUMMARY
 from compactor.lake.visit_keys import (
     ENGAGEMENT,
     OTHER,
@@ -48,15 +49,6 @@ from ingest.event import COLUMNS
 
 GAP_MS_MAX = 30 * 60 * 1_000
 BUCKET_ROWS = 1 << 21  # are looked at together, in 130 bytes of memory each
-
-_SUMMARY = (
-    pa.field("visit_views", pa.int32()),
-    pa.field("visit_events", pa.int32()),
-    pa.field("visit_ms", pa.int32()),  # a day has 86,400,000
-    pa.field("visit_engaged_ms", pa.int64()),
-    pa.field("visit_exit", pa.string()),
-)
-VISIT_SCHEMA = pa.schema([pa.field("visit", pa.int32()), *_SUMMARY])
 
 _FIRST = ("received_at", "event_id")
 ORDER = (*_FIRST, *(each.name for each in COLUMNS if each.name not in (*_FIRST, "timestamp")))
@@ -104,11 +96,11 @@ def find_visits(rows: Rows, bucket_rows: int = BUCKET_ROWS) -> Visits:
     visit = np.zeros(rows.count, np.int32)
     found = [_find(rows, some, visit) for some in members(rows, bucket_rows) if len(some)]
     if not found:
-        return Visits(visit, np.empty(0, np.int64), pa.schema(_SUMMARY).empty_table())
+        return Visits(visit, np.empty(0, np.int64), VISIT_SUMMARY.empty_table())
     carriers, exits, *sums = (np.concatenate(each) for each in zip(*found, strict=True))
     order = np.argsort(carriers)
     columns = [*(each[order] for each in sums), _paths(rows, exits[order])]
-    return Visits(visit, carriers[order], pa.table(columns, schema=pa.schema(_SUMMARY)))
+    return Visits(visit, carriers[order], pa.table(columns, schema=VISIT_SUMMARY))
 
 
 def _find(rows: Rows, some: Members, visit: Array) -> Sequence[Array]:

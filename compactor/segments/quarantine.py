@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from compactor.lake.disk import Disk
 from compactor.lake.files import make_folder, move, names_in, remove_if_empty, replace_file
-from compactor.lake.format import Run, parse_folder
+from compactor.lake.format import parse_folder
 from compactor.segments.reader import SetAside
 from ingest.segment import SegmentName
 
@@ -96,8 +96,13 @@ class Quarantine:
 
     def dates(self) -> set[date]:
         """Of which there is anything."""
-        days = {parse_folder(name) for name in names_in(self.folder)}
-        return {day for day in days if day} | {day for day, _ in self._tails()}
+        folders = filter(None, map(parse_folder, names_in(self.folder)))
+        return {each.first for each in folders} | {day for day, _ in self._tails()}
+
+    def retired_dates(self) -> list[date]:
+        """Of which something moved out, and is still there."""
+        folders = filter(None, map(parse_folder, names_in(self._expired)))
+        return sorted(each.first for each in folders if self._expired_folder(each.first).is_dir())
 
     def files(self) -> list[Path]:
         return sorted(self.folder.rglob("*.jsonl*"))
@@ -111,8 +116,8 @@ class Quarantine:
             return 0
         for folder in (target.parent.parent, target.parent, target):
             make_folder(folder, self._disk)
-        move(source, names, target, self._disk)
-        move(self.folder, tails, target, self._disk)
+        move({source / name: target / name for name in names}, self._disk)
+        move({self.folder / name: target / name for name in tails}, self._disk)
         remove_if_empty(source, self._disk)
         self._disk.sync_folder(self.folder)
         return len(names) + len(tails)
@@ -124,7 +129,7 @@ class Quarantine:
         if names:
             make_folder(self.folder, self._disk)
             make_folder(target, self._disk)
-            move(source, names, target, self._disk)
+            move({source / name: target / name for name in names}, self._disk)
         remove_if_empty(source, self._disk)
         return len(names)
 
@@ -137,13 +142,11 @@ class Quarantine:
             if segment and name.endswith("-tail.jsonl"):
                 yield segment.opened_on, self.folder / name
 
-    def kept_of(self, day: date, key: str) -> int:
-        """How many lines are kept at a date of a segment, or of a run of them."""
-        run = Run.of(key)
+    def kept_of(self, day: date, waiting: AbstractSet[str]) -> int:
+        """How many lines are kept at a date, but for those of segments that wait for a pass."""
         paths = [self.date_folder(day) / name for name in names_in(self.date_folder(day))]
-        return sum(
-            len(records_in(path)) for path in paths if Run.of(path.name[:ID_CHARACTERS]) in run
-        )
+        counted = [path for path in paths if path.name[:ID_CHARACTERS] not in waiting]
+        return sum(len(records_in(path)) for path in counted)
 
     def erase(self, path: Path, mentions: Callable[[bytes], bool]) -> int:
         """Drop the bytes of the lines that `mentions` is true for, not their being counted."""

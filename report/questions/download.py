@@ -23,11 +23,11 @@ from report.http.responses import (
 from report.http.stream import Pieces, Stream, head
 from report.problem import Code, Problem
 from report.questions.asked import asked_of
-from report.questions.export import Export, chunks
+from report.questions.export import Export, RowsOfDates, chunks
 from report.questions.run import left_by, retried
 from report.runtime import Runtime
 from report.snapshot.pinned import Pinned
-from report.snapshot.relation import with_parts_of
+from report.snapshot.site_dates import with_dates_of
 from report.snapshot.snapshot import Snapshot
 from report.terms import sources
 
@@ -79,7 +79,7 @@ async def _open(request: Request, asked: Export, seen: Snapshot | None) -> tuple
     try:
         pinned = await runtime.pin()
         try:
-            snapshot, held = await _hold(request, asked, seen, pinned)
+            snapshot, held, dates = await _hold(request, asked, seen, pinned)
         except BaseException:
             pinned.close()
             raise
@@ -87,7 +87,7 @@ async def _open(request: Request, asked: Export, seen: Snapshot | None) -> tuple
         runtime.export_places.release_on_behalf_of(place)
         raise
     cursor = runtime.cursor()
-    pieces = chunks(cursor, held, asked)
+    pieces = chunks(cursor, held, dates, asked)
 
     def close() -> None:
         _end(pieces)
@@ -102,8 +102,9 @@ async def _open(request: Request, asked: Export, seen: Snapshot | None) -> tuple
 
 async def _hold(
     request: Request, asked: Export, seen: Snapshot | None, pinned: Pinned
-) -> tuple[Snapshot, Snapshot]:
-    """A snapshot, and the same with files that stay, of those parts alone that have to be read.
+) -> tuple[Snapshot, Snapshot, RowsOfDates]:
+    """A snapshot, and the same with files that stay, of those parts alone that have to be read; and
+    how many rows there are of each date.
 
     Parts are looked into where they are, for what is linked is a new file to DuckDB; or, when some
     went away meanwhile, once they are held.
@@ -112,12 +113,12 @@ async def _hold(
     dates, site = asked.period.utc_dates(), asked.site_id
     snapshot = seen or await runtime.take(dates, site, pinned)
 
-    def to_read(cursor: Cursor) -> Snapshot:
-        return with_parts_of(cursor, runtime.relation(cursor, snapshot, site).snapshot, site)
+    def to_read(cursor: Cursor) -> tuple[Snapshot, RowsOfDates]:
+        return with_dates_of(cursor, runtime.relation(cursor, snapshot, site).snapshot, site)
 
-    rows = 0  # one column is read, of what the site has; or all columns, of few rows
-    narrow = await runtime.pool.run(to_read, rows, left_by(request))
-    return snapshot, await run_sync(narrow.held_by, pinned) if seen else narrow
+    rows = 0  # two columns are read, of what the site has; or all columns, of few rows
+    narrow, of_dates = await runtime.pool.run(to_read, rows, left_by(request))
+    return snapshot, await run_sync(narrow.held_by, pinned) if seen else narrow, of_dates
 
 
 def _end(pieces: Iterator[bytes]) -> None:

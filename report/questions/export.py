@@ -1,11 +1,12 @@
-"""The raw events as a stream of bytes: one UTC date after the other, and no more than it sends.
+"""The raw events as a stream of bytes: some UTC dates after others, and no more than it sends.
 
 Its snapshot is pinned before the first byte is sent. So an export is what there was when it was
 asked for, and no consolidation and no retention can break it off.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from typing import Literal
 
 import duckdb
@@ -17,12 +18,18 @@ from compactor.lake.columns import SCHEMA
 from report.http.responses import FORMULA
 from report.snapshot.events import events
 from report.snapshot.snapshot import Snapshot
+from report.terms.period import Dates
 from report.terms.robots import Bots
 from report.terms.selection import Selection
 
 BATCH_ROWS = 16_384
 ROW_GROUP_ROWS = 122_880
+SORTED_ROWS_MAX = 65_536  # dates with no more rows are asked for together; a date with more, alone
 _TIMES = ('"timestamp"', "received_at")
+
+
+RowsOfDates = Mapping[date, int]  # how many, of each date that has some
+Ask = Callable[[str], Iterator[pa.RecordBatch]]
 
 
 class Export(Selection, frozen=True, kw_only=True):
@@ -35,34 +42,52 @@ class Export(Selection, frozen=True, kw_only=True):
         return "include"  # it is what is stored
 
 
-def chunks(cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export) -> Iterator[bytes]:
+def chunks(
+    cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, rows: RowsOfDates, asked: Export
+) -> Iterator[bytes]:
     """The bytes of the export. For any thread, but one at a time."""
+
+    def ask(query: str) -> Iterator[pa.RecordBatch]:
+        return _batches(cursor, snapshot, rows, asked, query)
+
     match asked.format:
         case "ndjson":
-            return _ndjson(cursor, snapshot, asked)
+            return _ndjson(ask)
         case "csv":
-            return _csv(cursor, snapshot, asked)
+            return _csv(ask)
         case "parquet":
-            return _parquet(cursor, snapshot, asked)
+            return _parquet(ask)
 
 
 def _batches(
-    cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export, query: str
+    cursor: duckdb.DuckDBPyConnection,
+    snapshot: Snapshot,
+    rows: RowsOfDates,
+    asked: Export,
+    query: str,
 ) -> Iterator[pa.RecordBatch]:
-    if not snapshot.has_files:
-        yield from events(snapshot, asked).stream(
-            cursor, query + ' ORDER BY "timestamp"', BATCH_ROWS
-        )
-        return
-    for day in snapshot.days:
-        selected = events(snapshot.of(day), asked)
-        yield from selected.stream(cursor, query, BATCH_ROWS)
+    """By date; within a date by time, unless it has very many rows."""
+    for dates, count in _together(rows):
+        selected = events(snapshot.of(dates), asked)
+        order = ' ORDER BY "timestamp"' if count <= SORTED_ROWS_MAX else ""
+        yield from selected.stream(cursor, query + order, BATCH_ROWS)
 
 
-def _ndjson(
-    cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export
-) -> Iterator[bytes]:
-    for batch in _batches(cursor, snapshot, asked, f"SELECT {_line()} FROM events"):
+def _together(rows: RowsOfDates) -> Iterator[tuple[Dates, int]]:
+    """Dates in their order, and how many rows they have."""
+    first = last = None
+    total = 0
+    for day in sorted(rows):
+        if first and total + rows[day] > SORTED_ROWS_MAX:
+            yield Dates(first, last), total
+            first, total = None, 0
+        first, last, total = first or day, day, total + rows[day]
+    if first:
+        yield Dates(first, last), total
+
+
+def _ndjson(ask: Ask) -> Iterator[bytes]:
+    for batch in ask(f"SELECT {_line()} FROM events"):
         yield _bytes_of(batch.column(0))
 
 
@@ -91,13 +116,13 @@ def _bytes_of(texts: pa.StringArray) -> bytes:
     return bytes(memoryview(data)[of[texts.offset] : of[texts.offset + len(texts)]])
 
 
-def _csv(cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export) -> Iterator[bytes]:
+def _csv(ask: Ask) -> Iterator[bytes]:
     told = [f"{_instant(name)} AS {name}" for name in _TIMES]
     told += [f"{_no_formula(field.name)} AS {field.name}" for field in SCHEMA if _is_text(field)]
     query = f"SELECT * REPLACE ({', '.join(told)}) FROM events"
     yield (",".join(SCHEMA.names) + "\r\n").encode()
     options = pyarrow.csv.WriteOptions(include_header=False)
-    for batch in _batches(cursor, snapshot, asked, query):
+    for batch in ask(query):
         sink = io.BytesIO()
         pyarrow.csv.write_csv(batch, sink, options)
         yield sink.getvalue()
@@ -113,12 +138,10 @@ def _no_formula(name: str) -> str:
     return f"if(left({name}, 1) IN ({first}), chr(39) || {name}, {name})"
 
 
-def _parquet(
-    cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Export
-) -> Iterator[bytes]:
+def _parquet(ask: Ask) -> Iterator[bytes]:
     sink = Sink()
     with pq.ParquetWriter(sink, SCHEMA, compression="zstd") as writer:
-        for rows in _row_groups(_batches(cursor, snapshot, asked, "SELECT * FROM events")):
+        for rows in _row_groups(ask("SELECT * FROM events")):
             writer.write_table(rows)
             yield sink.taken()
     yield sink.taken()

@@ -14,7 +14,6 @@ from msgspec import UNSET
 from report.questions.statement import merged, needs_visits, statement
 from report.snapshot.definition import Cursor
 from report.snapshot.relation import Relation
-from report.snapshot.visits import events_with_visits
 from report.terms.query.date_range import Range
 from report.terms.query.parts import VISITORS
 from report.terms.query.request import Query
@@ -88,10 +87,7 @@ class Figures:
             zip(self._query.sites, self._relations, strict=True)
         ):
             asked = selection(self._query, dates, site)
-            if with_visits:
-                events = events_with_visits(self._cursor, relation.snapshot, asked)
-            else:
-                events = relation.events(asked)
+            events = relation.events_with_visits(asked) if with_visits else relation.events(asked)
             for name, query in queries.items():
                 sql = statement(query, dates, with_visits)
                 self._tables.append(self._table(name, nth))

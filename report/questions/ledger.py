@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
+from compactor.lake.format import Counts
 from report.http.query_string import Nothing
 from report.http.responses import Table
 from report.questions.question import Question, Scope
-from report.snapshot.listed_part import total
 from report.snapshot.relation import Relation
 from report.terms.metrics import Count
 
@@ -78,7 +78,7 @@ def sums(relation: Relation, now_us: int) -> Figures:
     )
     rows = relation.rows(relation.waiting(), WAITING)
     spool = {site: count for site, count, _ in rows}
-    counts = total(part.counts for part in snapshot.parts)
+    counts = Counts.sum(part.counts for part in snapshot.parts)
     in_spool = sum(spool.values()) + sum(map(snapshot.damaged, snapshot.segments))
     figures = {
         "accepted": counts.lines + in_spool,

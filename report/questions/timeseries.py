@@ -8,23 +8,19 @@ from msgspec import Meta, Struct
 from report.http.responses import Table
 from report.problem import Code, Problem
 from report.questions.question import Question, of_selection
-from report.snapshot.listed_part import ListedPart
 from report.snapshot.relation import Relation
-from report.snapshot.snapshot import Snapshot
 from report.terms import metrics
-from report.terms.buckets import buckets, count_at_most, date_of, key_of, key_sql
+from report.terms.buckets import buckets, count_at_most, date_of, key_sql
 from report.terms.period import Period
-from report.terms.selection import UTC, Selection, covered, covering
+from report.terms.selection import Selection, covered, covering
 
 Interval = Literal["hour", "day", "week", "month"]  # POST /query has more
 
 BUCKETS_MAX = 10_000
-BUCKETS_APART_MAX = 60  # each takes 0.7 ms to plan
 
-AT_ONCE = f"""
+SQL = f"""
     SELECT {{key}} AS key, {metrics.of_events()} FROM events GROUP BY key ORDER BY key
 """
-APART = f"SELECT {{key}} AS key, {metrics.of_events()} FROM events_{{n}}"
 
 Counts = dict[int, list[Any]]  # the metrics by the key of their bucket
 
@@ -39,43 +35,10 @@ Timeseries = covering("Timeseries", interval=Interval, rows=metrics.table_of(Buc
 
 
 def ask(relation: Relation, asked: Takes) -> Struct:
-    apart, rest = plan(relation.snapshot, asked)
-    counts = _counted_apart(relation, asked, apart) if apart else {}
-    if rest or relation.snapshot.spool_days or not apart:
-        counts |= _counted_at_once(relation, asked, rest)
+    events = relation.events(asked)
+    counted = relation.rows(events, SQL.format(key=key_sql(asked.interval, events.over)))
+    counts = {key: counts for key, *counts in counted}
     return Timeseries(**covered(asked), interval=asked.interval, rows=_rows(asked, counts))
-
-
-def plan(snapshot: Snapshot, asked: Takes) -> tuple[dict[int, list[ListedPart]], list[ListedPart]]:
-    """By key, the parts that have all the rows of a bucket, and of no other one; and the rest.
-
-    Distinct users of one bucket after the other are counted in half the time that it takes to
-    count them for all buckets at once: what is looked up fits into the processor's cache.
-    """
-    if asked.zone != UTC or asked.interval == "hour":
-        return {}, snapshot.parts_to_read
-    apart: dict[int, list[ListedPart]] = {}
-    for part in snapshot.parts_to_read:
-        apart.setdefault(key_of(asked.interval, part.date), []).append(part)
-    for day in snapshot.spool_days:
-        apart.pop(key_of(asked.interval, day), None)
-    if len(apart) > BUCKETS_APART_MAX:
-        return {}, snapshot.parts_to_read
-    held = set().union(*apart.values())
-    return apart, [part for part in snapshot.parts_to_read if part not in held]
-
-
-def _counted_apart(relation: Relation, asked: Takes, apart: dict[int, list[ListedPart]]) -> Counts:
-    each = (APART.format(key=key, n=n) for n, key in enumerate(apart))
-    groups = relation.by_group(asked, list(apart.values()))
-    counted = relation.rows(groups, " UNION ALL ".join(each))
-    return {key: counts for key, *counts in counted if counts != metrics.ZEROS}
-
-
-def _counted_at_once(relation: Relation, asked: Takes, parts: list[ListedPart]) -> Counts:
-    events = relation.events(asked, parts)
-    counted = relation.rows(events, AT_ONCE.format(key=key_sql(asked.interval, events.over)))
-    return {key: counts for key, *counts in counted}
 
 
 def _rows(asked: Takes, counts: Counts) -> list[Struct]:

@@ -1,5 +1,6 @@
 """SQL that defines relations for a query to go on with, and what is bound to it."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,13 +11,15 @@ import pyarrow as pa
 
 from report.terms.zone import Stretch
 
+_PARAMETER = re.compile(r"\$(\w+)")
+
 Cursor = duckdb.DuckDBPyConnection
 Ask = Callable[..., list[tuple[Any, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """`sql` defines them, `parameters` are bound to it."""
+    """`sql` defines them; of `parameters` those are bound to it that it names."""
 
     sql: str
     parameters: dict[str, Any]
@@ -28,20 +31,25 @@ class Definition:
         """A function that runs a query, and another one if need be."""
         with self._tables_in(cursor):
             yield lambda query, **more: cursor.execute(
-                self.sql + query, self.parameters | more
+                self.sql + query, self._bound(query, more)
             ).fetchall()
 
     def keep(self, cursor: Cursor, name: str, query: str, **more: Any) -> None:
         """What a query gives becomes a table of the cursor's own, in place of one of this name."""
         with self._tables_in(cursor):
             create = f"CREATE OR REPLACE TEMP TABLE {name} AS "
-            cursor.execute(create + self.sql + query, self.parameters | more).fetchall()
+            cursor.execute(create + self.sql + query, self._bound(query, more)).fetchall()
 
     def stream(self, cursor: Cursor, query: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
         with self._tables_in(cursor):
             # not execute(): that has the whole result in memory
-            result = cursor.sql(self.sql + query, params=self.parameters)
+            result = cursor.sql(self.sql + query, params=self._bound(query, {}))
             yield from _batches(result.to_arrow_reader(batch_rows))
+
+    def _bound(self, query: str, more: dict[str, Any]) -> dict[str, Any]:
+        """DuckDB takes none that is not in the text."""
+        named = set(_PARAMETER.findall(self.sql + query))
+        return {name: value for name, value in self.parameters.items() if name in named} | more
 
     @contextmanager
     def _tables_in(self, cursor: Cursor) -> Iterator[None]:

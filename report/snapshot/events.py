@@ -5,7 +5,6 @@ from typing import Any
 
 from compactor.lake.columns import SCHEMA
 from report.snapshot.definition import Definition
-from report.snapshot.listed_part import ListedPart
 from report.snapshot.part_files import files
 from report.snapshot.snapshot import Snapshot
 from report.snapshot.spool_events import OF_SITE, waiting_sql
@@ -24,7 +23,7 @@ COLUMNS = ", ".join('"timestamp"' if name == "timestamp" else name for name in S
 
 def events(snapshot: Snapshot, asked: Selection) -> Definition:
     """The events that are asked for, of those in the snapshot."""
-    over = _stretches(snapshot, asked.period)
+    over = stretches_of(snapshot, asked.period)
     parameters: dict[str, Any] = {"site": asked.site_id}
     where = [
         *asked.conditions(parameters),
@@ -43,34 +42,22 @@ def events(snapshot: Snapshot, asked: Selection) -> Definition:
     return Definition("WITH " + ",".join(texts), parameters, tables, over)
 
 
-def by_group(
-    snapshot: Snapshot, groups: Sequence[Sequence[ListedPart]], asked: Selection
-) -> Definition:
-    """The relations `events_0`, `events_1` and so on: the events of each group of its parts."""
-    parameters: dict[str, Any] = {"site": asked.site_id}
-    select = {"columns": COLUMNS, "of_site": OF_SITE}
-    select["conditions"] = "".join(asked.conditions(parameters))
-    texts = []
-    for n, group in enumerate(groups):
-        sources = files(f"parts_{n}", group, snapshot.source, parameters)
-        texts.append(EVENTS.format(name=f"events_{n}", sources=_union(sources, select)))
-    return Definition("WITH " + ",".join(texts), parameters, {}, [])
-
-
 def _union(sources: Iterable[str], select: dict[str, str]) -> str:
     return " UNION ALL ".join(SOURCE.format(source=source, **select) for source in sources)
 
 
 def _sources(snapshot: Snapshot, parameters: dict[str, Any]) -> Iterator[str]:
     """Where there are rows: what is empty would only cost time."""
-    yield from files("parts", snapshot.parts_to_read, snapshot.source, parameters)
+    parts, dates, source = snapshot.parts_to_read, snapshot.asked, snapshot.source
+    yield from files("parts", parts, dates, source, parameters)
     if len(snapshot.cached_rows):
         yield "read"
     if len(snapshot.spool_rows) or snapshot.spilled:
         yield "fresh"
 
 
-def _stretches(snapshot: Snapshot, period: Period) -> list[Stretch]:
+def stretches_of(snapshot: Snapshot, period: Period) -> list[Stretch]:
+    """Of the period's zone, from the first event to the last."""
     held = snapshot.dates
     if held.first is None or held.last is None:
         return []
@@ -80,7 +67,7 @@ def _stretches(snapshot: Snapshot, period: Period) -> list[Stretch]:
 def _times(
     snapshot: Snapshot, period: Period, over: Sequence[Stretch], parameters: dict[str, Any]
 ) -> Iterator[str]:
-    """None where whole UTC dates are asked for: parts and rows are chosen by date already."""
+    """None where whole UTC dates are asked for: these are all that the sources have."""
     if period.zone == "UTC" or not (period.first or period.last):
         return
     either = []

@@ -24,3 +24,6 @@ class ForeignFiles:
             within, _, name = path.rpartition("/")
             if within == folder and name not in names:
                 self.reasons.pop(path, None)
+
+    def remove(self, path: str) -> None:
+        self.reasons.pop(path, None)

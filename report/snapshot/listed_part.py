@@ -1,11 +1,13 @@
-"""A part as it is remembered: sums, so that its size does not depend on what it was made of."""
+"""A part as it is remembered: its size does not depend on what it was made of."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 from compactor.lake.format import Counts, Footer, Part
+from compactor.lake.numbers import Numbers
+from report.snapshot.rows_by_date import RowsByDate
+from report.terms.period import Dates
 
 Source = Callable[[Part], Path]  # where a part's bytes are, for as long as it is there
 
@@ -17,11 +19,12 @@ class ListedPart:
     part: Part
     number: int  # its own for the life of the process
     version: int  # of the format that it was written in
-    counts: Counts  # of all its segments
-    erased: int
-    first_segment: str  # the least and the greatest id among those that it names
-    last_segment: str
-    has_superseded: bool  # others, whose rows it has
+    rows: RowsByDate
+    counts: Counts  # of all its dates
+    sites: tuple[str, str] | None  # from the first to the last; None: of any
+    segments: tuple[str, str]  # the least and the greatest id among those that it names
+    absorbed: Numbers  # other segments, see Footer; as bounded as there
+    supersedes: Numbers
 
     @classmethod
     def of(cls, part: Part, footer: Footer, number: int) -> "ListedPart":
@@ -29,31 +32,22 @@ class ListedPart:
             part,
             number,
             footer.version,
-            total(footer.segments.values()),
-            footer.erased,
-            footer.first_segment,
-            footer.last_segment,
-            bool(footer.supersedes),
+            RowsByDate(footer.dates),
+            footer.total,
+            footer.sites,
+            (footer.segments[0], footer.segments[-1]) if footer.segments else ("", ""),
+            footer.absorbed,
+            footer.supersedes,
         )
 
-    @property
-    def date(self) -> date:
-        return self.part.date
+    def is_within(self, dates: Dates) -> bool:
+        return dates.has_all(self.part.first, self.part.last)
 
-    @property
-    def rows(self) -> int:
-        """How many it holds."""
-        return self.counts.rows - self.erased
+    def meets(self, dates: Dates) -> bool:
+        return dates.meets(self.part.first, self.part.last)
 
-
-def total(counts: Iterable[Counts]) -> Counts:
-    lines = rows = duplicates = quarantined = 0
-    for each in counts:
-        lines += each.lines
-        rows += each.rows
-        duplicates += each.duplicates
-        quarantined += each.quarantined
-    return Counts(lines, rows, duplicates, quarantined)
+    def may_have(self, site: str) -> bool:
+        return self.sites is None or self.sites[0] <= site <= self.sites[1]
 
 
 def bits(parts: Iterable[ListedPart]) -> int:

@@ -1,8 +1,9 @@
 """Which segments of the spool a part has rows of: known for those that are in the spool.
 
-A footer names every segment that its part was made of, thousands of a date. One matters for as
-long as it can still be in the spool. Ids are in the order in which segments were opened, so hardly
-a part has to be asked: those that reach into what the spool holds now.
+A recent part names every segment that it was made of, a settled one has whole ranges absorbed. One
+matters for as long as it can still be in the spool. Ids are in the order in which segments were
+opened, and a writer's numbers ascend, so hardly a part has to be asked: those that reach into what
+the spool holds now.
 """
 
 from bisect import bisect_left, bisect_right
@@ -10,8 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from compactor.lake.format import read_footer
+from compactor.lake.format import read_footer, writer_and_number
+from compactor.lake.numbers import Numbers, has
 from report.snapshot.listed_part import ListedPart, Source
+from report.snapshot.segment_tail import SeenSegment
+from report.terms.period import Dates
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,29 @@ class Asked:
 NOTHING = Asked(frozenset(), frozenset())
 
 
+class InSpool:
+    """The segments of a look at the spool."""
+
+    def __init__(self, segments: Sequence[SeenSegment]) -> None:
+        self.by_id = {each.id: each for each in sorted(segments, key=lambda each: each.id)}
+        self.ids = list(self.by_id)
+        self._least: dict[str, int] = {}  # numbers, by writer
+        for writer, number in map(writer_and_number, self.ids):
+            self._least[writer] = min(number, self._least.get(writer, number))
+
+    def within(self, first: str, last: str) -> list[str]:
+        return self.ids[bisect_left(self.ids, first) : bisect_right(self.ids, last)]
+
+    def absorbed(self, numbers: Numbers) -> list[str]:
+        """Those of writers whose numbers reach so far; hardly ever any."""
+        if not any(
+            writer in numbers and least <= numbers[writer][-1][1]
+            for writer, least in self._least.items()
+        ):
+            return []
+        return [id for id in self.ids if has(numbers, *writer_and_number(id))]
+
+
 class NamedSegments:
     """May be used by several threads: they share single entries of a dictionary."""
 
@@ -32,31 +59,35 @@ class NamedSegments:
         self._asked: dict[ListedPart, Asked] = {}
 
     def covered(
-        self, parts: Iterable[ListedPart], segments: Sequence[str], source: Source
+        self, parts: Iterable[ListedPart], segments: Sequence[SeenSegment], source: Source
     ) -> dict[str, set[date]]:
-        """The dates that these parts hold of each of these segments.
+        """The dates that these parts hold of each of these segments, of those that it has.
 
-        `segments` are sorted ids. Raises FileNotFoundError when a part is gone that has to be
-        asked.
+        Raises FileNotFoundError when a part is gone that has to be asked.
         """
-        self._forget_older(segments[0] if segments else "~")
-        if not segments:
+        spool = InSpool(segments)
+        self._forget_older(spool.ids[0] if spool.ids else "~")
+        if not spool.ids:
             return {}
         covered: dict[str, set[date]] = {}
         for part in parts:
-            if part.last_segment >= segments[0]:
-                for id in self._named(part, segments, source):
-                    covered.setdefault(id, set()).add(part.date)
+            for id in spool.absorbed(part.absorbed):
+                covered.setdefault(id, set()).update(_dates(spool.by_id[id]))
+            named = Dates(part.part.first, part.part.last)
+            for id in self._named(part, spool, source):
+                held = (day for day in _dates(spool.by_id[id]) if day in named)
+                covered.setdefault(id, set()).update(held)
         return covered
 
-    def _named(self, part: ListedPart, segments: Sequence[str], source: Source) -> frozenset[str]:
-        start = bisect_left(segments, part.first_segment)
-        within = segments[start : bisect_right(segments, part.last_segment)]
+    def _named(self, part: ListedPart, spool: InSpool, source: Source) -> frozenset[str]:
+        within = spool.within(*part.segments)
+        if not within:
+            return NOTHING.named
         known = self._asked.get(part, NOTHING)
         if not known.segments.issuperset(within):
-            footer = read_footer(source(part.part))
             asked = frozenset(within)
-            known = self._asked[part] = Asked(asked, frozenset(footer.named(asked)))
+            named = asked.intersection(read_footer(source(part.part)).segments)
+            known = self._asked[part] = Asked(asked, named)
         return known.named.intersection(within)
 
     def forget(self, numbers: int) -> None:
@@ -68,5 +99,10 @@ class NamedSegments:
     def _forget_older(self, segment: str) -> None:
         """Of parts that are older than all that is in the spool."""
         for part in list(self._asked):
-            if part.last_segment < segment:
+            if part.segments[1] < segment:
                 self._asked.pop(part, None)
+
+
+def _dates(segment: SeenSegment) -> frozenset[date]:
+    """Of its rows, and of its damaged lines."""
+    return segment.dates | {segment.opened_on}

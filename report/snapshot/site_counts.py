@@ -1,13 +1,12 @@
 """Who is in the parts: sites with their events, first and last, and what did not become a row.
 
-A roll-up: derived from the parts alone, exact, and made again when it is not there. A month is one
-sum; of the last days each has its own, for these change every few minutes.
+A roll-up: derived from the parts alone, exact, and made again when it is not there. Recent parts,
+of which there is another one every few minutes, are one sum; each settled part has its own.
 """
 
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -19,8 +18,7 @@ from report.snapshot.snapshot import Snapshot
 from report.snapshot.spool_events import waiting
 
 PARTS_AT_ONCE = 64
-RECENT = timedelta(days=8)
-ENTRIES_MAX = 1_000_000  # sites in a month each, 60 bytes; with more a year is one sum
+ENTRIES_MAX = 1_000_000  # of 60 bytes, a site in a sum each; with more all settled parts are one
 
 COUNTED = """
     SELECT site_id, count(*) AS events, 0::BIGINT AS duplicates, 0::BIGINT AS erased,
@@ -62,17 +60,16 @@ class SiteCounts:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._sums: dict[str, Sum] = {}  # by day, month or year
-        self._by_year = False
+        self._sums: dict[str, Sum] = {}
+        self._are_settled_one = False
 
     def of_parts(self, cursor: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> pa.Table:
         """A row of COUNTS for each site in its parts. For snapshots of all dates."""
-        recent = datetime.now(UTC).date() - RECENT
         groups: dict[str, list[ListedPart]] = {}
         for part in snapshot.parts:
-            groups.setdefault(self._key(part.date, recent), []).append(part)
+            groups.setdefault(self._key(part), []).append(part)
         sums = [self._sum(cursor, snapshot.source, key, groups[key]).table for key in groups]
-        self._by_year = self._by_year or sum(map(len, sums)) > ENTRIES_MAX
+        self._are_settled_one |= sum(map(len, sums)) > ENTRIES_MAX
         with self._lock:
             for key in self._sums.keys() - groups.keys():
                 del self._sums[key]
@@ -85,10 +82,10 @@ class SiteCounts:
             fresh = ask(FRESH)
         return _sum(cursor, [stored, _table(fresh)])
 
-    def _key(self, day: date, recent: date) -> str:
-        if day > recent:
-            return f"{day:%Y-%m-%d}"
-        return f"{day:%Y}" if self._by_year else f"{day:%Y-%m}"
+    def _key(self, part: ListedPart) -> str:
+        if part.part.is_recent:
+            return "recent"
+        return "settled" if self._are_settled_one else part.part.id
 
     def _sum(
         self,
@@ -116,7 +113,7 @@ def _count(
     paths = [str(source(each.part)) for each in parts]
     return [
         cursor.sql(IN_PARTS, params={"parts": paths}).to_arrow_table(),
-        *(_lost(source, part) for part in parts if part.counts.duplicates or part.erased),
+        *(_lost(source, part) for part in parts if part.counts.duplicates or part.counts.erased),
     ]
 
 

@@ -10,13 +10,13 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from compactor.lake.columns import SCHEMA
+from compactor.lake.columns import STORED
 from compactor.lake.store import Store
 from report.snapshot.lake_listing import LakeListing
 from report.snapshot.listed_part import ListedPart, Source
 from report.snapshot.pinned import Pinned
 from report.snapshot.segment_tail import SeenSegment
-from report.snapshot.spool_rows import Spilled, rows_of
+from report.snapshot.spool_rows import Spilled, rows_of, rows_within, spilled_within
 from report.snapshot.spool_tail import SpoolTail
 from report.terms.period import Dates
 
@@ -29,9 +29,9 @@ class Snapshot:
     source: Source
     foreign: dict[str, str]  # what lies in the lake now and is no part, and why not, by path
 
-    parts: list[ListedPart]  # of these dates
+    parts: list[ListedPart]  # that may have rows of these dates and of the site; and of others
     parts_to_read: list[ListedPart]  # those of them whose rows are not among
-    cached_rows: pa.Table  # of SCHEMA and of the site
+    cached_rows: pa.Table  # of STORED, of the site and dates, by time
 
     segments: tuple[SeenSegment, ...]  # of the spool, every one
     covered: dict[str, set[date]]  # the dates that parts hold of it, by its id
@@ -42,7 +42,7 @@ class Snapshot:
     @property
     def cost_rows(self) -> int:
         """How many rows there are to look through, at most."""
-        in_parts = sum(part.rows for part in self.parts)
+        in_parts = sum(part.rows.within(self.asked) for part in self.parts)
         return in_parts + len(self.spool_rows) + sum(each.rows for each in self.spilled)
 
     @property
@@ -68,31 +68,28 @@ class Snapshot:
     @cached_property
     def dates(self) -> Dates:
         """From the first to the last UTC date of which there may be rows."""
-        return Dates(min(self.days, default=None), max(self.days, default=None))
-
-    @cached_property
-    def days(self) -> list[date]:
-        """Every UTC date of which there may be rows."""
-        days = {part.date for part in self.parts} | self.spool_days
-        return sorted(day for day in days if day in self.asked)
+        spans = [span for part in self.parts if (span := part.rows.span(self.asked))]
+        first = [*self.spool_days, *(span.first for span in spans if span.first)]
+        last = [*self.spool_days, *(span.last for span in spans if span.last)]
+        return Dates(min(first, default=None), max(last, default=None))
 
     @cached_property
     def spool_days(self) -> set[date]:
-        """Every UTC date of which there may be rows that no part has."""
+        """Every UTC date of these of which there may be rows that no part has."""
         days: set[date] = set(pc.unique(self.spool_rows["date"]).to_pylist())
-        return days.union(*(each.dates for each in self.spilled))
+        days = days.union(*(each.dates for each in self.spilled))
+        return {day for day in days if day in self.asked}
 
-    def of(self, day: date) -> Self:
-        """The same of one date."""
-        rows, cached = self.spool_rows, self.cached_rows
+    def of(self, dates: Dates) -> Self:
+        """The same of these dates, some of those that were asked."""
         return replace(
             self,
-            asked=Dates(day, day),
-            parts=[part for part in self.parts if part.date == day],
-            parts_to_read=[part for part in self.parts_to_read if part.date == day],
-            cached_rows=cached.filter(pc.equal(pc.cast(cached["timestamp"], pa.date32()), day)),
-            spool_rows=rows.filter(pc.equal(rows["date"], day)),
-            spilled=[each for each in self.spilled if day in each.dates],
+            asked=dates,
+            parts=[part for part in self.parts if part.meets(dates)],
+            parts_to_read=[part for part in self.parts_to_read if part.meets(dates)],
+            cached_rows=rows_within(self.cached_rows, dates),
+            spool_rows=rows_within(self.spool_rows, dates),
+            spilled=spilled_within(self.spilled, dates),
         )
 
     def held_by(self, pinned: Pinned) -> Self:
@@ -135,20 +132,22 @@ class Snapshots:
         Raises FileNotFoundError when some go away meanwhile: take another then.
 
         The spool first: a segment that is no longer listed was released before, so its parts
-        are there. A segment that a part names is left out for the date of that part.
+        are there. A segment that a part names is left out for the dates of that part.
         """
         seen = self._spool.refresh()
         parts = self._listing.of(dates, pinned.hold) if pinned else self._listing.of(dates)
         source = pinned.source if pinned else self._store.source
-        covered = self._listing.covered(parts, [segment.id for segment in seen.segments], source)
-        spilled = [each for each in seen.spilled if any(day in dates for day in each.dates)]
+        covered = self._listing.covered(parts, seen.segments, source)
+        spilled = spilled_within(seen.spilled, dates)
+        if site is not None:
+            parts = [part for part in parts if part.may_have(site)]
         return Snapshot(
             asked=dates,
             source=source,
             foreign=self._listing.foreign,
             parts=parts,
             parts_to_read=parts,
-            cached_rows=SCHEMA.empty_table(),
+            cached_rows=STORED.empty_table(),
             segments=seen.segments,
             covered=covered,
             spool_rows=rows_of(seen.tables, site, dates, covered),

@@ -4,6 +4,7 @@ Of events with the same site, date and event_id one counts, the one that the lak
 what is stored already, then what was received first.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -12,8 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from report.snapshot.definition import Cursor, Definition
+from report.snapshot.part_files import files
 from report.snapshot.snapshot import Snapshot
 from report.snapshot.spool_rows import ROWS
+from report.terms.period import Dates
 
 WAITING = """
     waiting AS NOT MATERIALIZED (
@@ -25,7 +28,7 @@ UNIQUE = """
         SELECT * FROM waiting WHERE event_id IS NULL
         UNION ALL
         SELECT * FROM waiting ANTI JOIN (
-            SELECT site_id, date, event_id FROM {known} WHERE {of_site}
+            {known}
         ) USING (site_id, date, event_id) WHERE event_id IS NOT NULL
         QUALIFY row_number() OVER (
             PARTITION BY site_id, date, event_id ORDER BY received_at, segment, line
@@ -38,7 +41,7 @@ SPILLED = """
             SELECT unnest($covered_segments::VARCHAR[]), unnest($covered_dates::DATE[])
         )
 """
-NOTHING = "(FROM live LIMIT 0)"
+KNOWN = "SELECT site_id, date, event_id FROM {source} WHERE {of_site}"
 OF_SITE = "site_id = $site"
 
 
@@ -56,7 +59,8 @@ def without_repetitions(cursor: Cursor, snapshot: Snapshot, site: str) -> Snapsh
         return snapshot
     parameters: dict[str, Any] = {"site": site}
     sql = "WITH " + waiting_sql(snapshot, OF_SITE, parameters)
-    fresh = Definition(sql, parameters, {"live": live}, [])
+    tables = {"live": live, "read": snapshot.cached_rows}
+    fresh = Definition(sql, parameters, tables, [])
     batches = list(fresh.stream(cursor, "SELECT * FROM fresh", len(live)))
     table = pa.Table.from_batches(batches).cast(ROWS) if batches else live.slice(0, 0)
     return replace(snapshot, spool_rows=table, has_no_repetitions=True)
@@ -71,15 +75,30 @@ def waiting_sql(snapshot: Snapshot, of_site: str, parameters: dict[str, Any]) ->
 
 def _fresh(snapshot: Snapshot, of_site: str, parameters: dict[str, Any]) -> str:
     """Only event_ids can repeat, and only within a date."""
-    dates: set[date] = set().union(*(each.dates for each in snapshot.spilled))
     if snapshot.has_no_repetitions:
         return "SELECT * FROM waiting"
     named = snapshot.spool_rows.filter(pc.is_valid(snapshot.spool_rows["event_id"]))
-    dates.update(pc.unique(named["date"]).to_pylist())
+    dates: set[date] = set(pc.unique(named["date"]).to_pylist())
+    dates = dates.union(*(each.dates for each in snapshot.spilled))
+    dates = {day for day in dates if day in snapshot.asked}
     if not dates:
         return "SELECT * FROM waiting"
-    paths = snapshot.paths(part for part in snapshot.parts if part.date in dates)
-    return UNIQUE.format(known=_known(paths, parameters), of_site=of_site)
+    known = (
+        KNOWN.format(source=source, of_site=of_site)
+        for source in _stored(snapshot, dates, parameters)
+    )
+    return UNIQUE.format(known=" UNION ALL ".join(known))
+
+
+def _stored(snapshot: Snapshot, days: set[date], parameters: dict[str, Any]) -> Iterator[str]:
+    """Where rows of these dates are that parts have; without any, a source of none."""
+    span = Dates(min(days), max(days))
+    parts = [part for part in snapshot.parts_to_read if not days.isdisjoint(part.rows.days(span))]
+    yield from files("known", parts, span, snapshot.source, parameters)
+    if len(snapshot.cached_rows):
+        yield "read"
+    elif not parts:
+        yield "(FROM live LIMIT 0)"
 
 
 def _spilled(snapshot: Snapshot, parameters: dict[str, Any]) -> str:
@@ -90,10 +109,3 @@ def _spilled(snapshot: Snapshot, parameters: dict[str, Any]) -> str:
     parameters["covered_segments"] = [id for id, _ in pairs]
     parameters["covered_dates"] = [day for _, day in pairs]
     return SPILLED
-
-
-def _known(paths: list[str], parameters: dict[str, Any]) -> str:
-    if not paths:
-        return NOTHING
-    parameters["known"] = paths
-    return "read_parquet($known, hive_partitioning = true)"

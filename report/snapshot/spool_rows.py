@@ -125,6 +125,11 @@ def dates_of(table: pa.Table) -> frozenset[date]:
     return frozenset(pc.unique(table["date"]).to_pylist())
 
 
+def spilled_within(spilled: Iterable[Spilled], dates: Dates) -> list[Spilled]:
+    """Those that have rows of these dates."""
+    return [each for each in spilled if any(day in dates for day in each.dates)]
+
+
 def rows_of(
     tables: Sequence[pa.Table],
     site: str | None,
@@ -135,11 +140,12 @@ def rows_of(
     found = list(tables)
     if site is not None:
         found = [each.filter(pc.equal(each["site_id"], site)) for each in found]
-    found = [_without(_within(each, dates), covered) for each in found if len(each)]
+    found = [_without(rows_within(each, dates), covered) for each in found if len(each)]
     return pa.concat_tables([ROWS.empty_table(), *found])
 
 
-def _within(table: pa.Table, dates: Dates) -> pa.Table:
+def rows_within(table: pa.Table, dates: Dates) -> pa.Table:
+    """Those of these dates."""
     if dates.first:
         table = table.filter(pc.greater_equal(table["date"], dates.first))
     if dates.last:

@@ -21,6 +21,16 @@ class Dates:
     def __contains__(self, day: date) -> bool:
         return (self.first is None or day >= self.first) and (self.last is None or day <= self.last)
 
+    def meets(self, first: date, last: date) -> bool:
+        """Is one of these among them?"""
+        return (self.first is None or last >= self.first) and (
+            self.last is None or first <= self.last
+        )
+
+    def has_all(self, first: date, last: date) -> bool:
+        """Are all of these among them?"""
+        return first in self and last in self
+
 
 @dataclass(frozen=True, slots=True)
 class Period:

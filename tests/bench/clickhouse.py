@@ -51,9 +51,8 @@ def load(data_dir: Path) -> Callable[[str], Any] | None:
         columns = (
             "site_id, event_type, path, user_id, timestamp, event_id, referrer, props, received_at"
         )
-        for month in sorted({path.name[:12] for path in (data_dir / "lake/events").iterdir()}):
-            glob = f"{data_dir}/lake/events/{month}-*/*.parquet"
-            opened.query(f"INSERT INTO events SELECT {columns} FROM file('{glob}', Parquet)")
+        for part in sorted((data_dir / "lake/events").glob("*/*.parquet")):
+            opened.query(f"INSERT INTO events SELECT {columns} FROM file('{part}', Parquet)")
         opened.query("OPTIMIZE TABLE events FINAL")
         (folder / "loaded").touch()
     return lambda sql: opened.query(sql, "CSV")

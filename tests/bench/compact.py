@@ -9,6 +9,9 @@ starts, and takes the same segments in the same passes of 128 MiB. Footfall does
 it checks every line, looks for duplicates, writes a part for each date and syncs it. ClickHouse
 (chdb) reads JSONEachRow and writes one Parquet file a pass, ORDER BY site_id, timestamp.
 
+"settled" is what comes later, once for each time that a row's date settles or grows: its parts are
+read again, and become sorted ones that have their visits. There is no counterpart.
+
 CPU is user + system of the whole process; memory is its peak. Not shown: the disk, which both
 leave alone most of the time. Run it on an idle machine, and quote the machine.
 """
@@ -41,8 +44,8 @@ SETTINGS = (
 )
 
 
-def footfall(segments: list[Path], folder: Path) -> int:
-    """Returns the bytes of the lake."""
+def footfall(segments: list[Path], folder: Path) -> dict[str, float]:
+    """What it took, and the bytes of the lake."""
     import compactor.allocator  # noqa: F401  as `python -m compactor` does, before pyarrow
     from compactor.scheduler import Scheduler
     from compactor.settings import Settings
@@ -52,16 +55,25 @@ def footfall(segments: list[Path], folder: Path) -> int:
     for segment in segments:
         os.link(segment, spool / segment.name)
     passes = Scheduler(Settings(data_dir=str(folder)), threading.Event())
-    with clock():
+    with clock() as compacting:
         passes.compact_all()
+    size = bytes_in(folder)
+    with clock() as settling:
+        passes.upkeep.look(everything=True)
+    assert not list(folder.rglob("*.recent.parquet"))
+    settled = {"settled_cpu_s": settling.cpu_s, "settled_bytes": bytes_in(folder)}
+    return compacting.took() | {"bytes": size} | settled
+
+
+def bytes_in(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*.parquet"))
 
 
-def clickhouse(segments: list[Path], folder: Path) -> int:
+def clickhouse(segments: list[Path], folder: Path) -> dict[str, float]:
     import chdb
 
     chdb.query("SELECT 1")
-    with clock():
+    with clock() as compacting:
         for n in range(0, len(segments), PASS_SEGMENTS):
             names = ",".join(segment.name for segment in segments[n : n + PASS_SEGMENTS])
             source = f"{segments[0].parent}/{{{names}}}"
@@ -71,7 +83,7 @@ def clickhouse(segments: list[Path], folder: Path) -> int:
                 f"SELECT * FROM file('{source}', 'JSONEachRow', '{columns}') "
                 f"ORDER BY site_id, timestamp SETTINGS {SETTINGS}"
             )
-    return sum(path.stat().st_size for path in folder.glob("*.parquet"))
+    return compacting.took() | {"bytes": bytes_in(folder)}
 
 
 CONTENDERS = {"footfall": footfall, "clickhouse": clickhouse}
@@ -80,14 +92,15 @@ CONTENDERS = {"footfall": footfall, "clickhouse": clickhouse}
 class clock:
     """Measures what is inside it."""
 
-    cpu_s = 0.0
-    wall_s = 0.0
-
-    def __enter__(self) -> None:
-        self._cpu, self._wall = _cpu_s(), time.perf_counter()
+    def __enter__(self) -> "clock":
+        self.cpu_s, self.wall_s = _cpu_s(), time.perf_counter()
+        return self
 
     def __exit__(self, *_: object) -> None:
-        clock.cpu_s, clock.wall_s = _cpu_s() - self._cpu, time.perf_counter() - self._wall
+        self.cpu_s, self.wall_s = _cpu_s() - self.cpu_s, time.perf_counter() - self.wall_s
+
+    def took(self) -> dict[str, float]:
+        return {"cpu_s": self.cpu_s, "wall_s": self.wall_s}
 
 
 def _cpu_s() -> float:
@@ -98,9 +111,9 @@ def _cpu_s() -> float:
 def contend(name: str, segments: list[Path]) -> None:
     """In a process of its own: prints what it measured as JSON."""
     with tempfile.TemporaryDirectory(dir=segments[0].parent.parent) as folder:
-        size = CONTENDERS[name](segments, Path(folder))
+        told = CONTENDERS[name](segments, Path(folder))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"cpu_s": clock.cpu_s, "wall_s": clock.wall_s, "bytes": size, "peak": peak}))
+    print(json.dumps(told | {"peak": peak}))
 
 
 def measure(name: str, python: str, folder: Path) -> dict[str, float]:
@@ -169,6 +182,11 @@ def compare(name, folder, traffic, pythons, arguments) -> None:
             f"{run['cpu_s'] / arguments.events * 1e6:14.2f}{run['bytes'] / arguments.events:13.1f}"
             f"{run['peak'] / 2**20:10,.0f}"
         )
+    run = best["footfall"]
+    print(
+        f"{'':26}{'settled':12}{'':12}{run['settled_cpu_s'] / arguments.events * 1e6:14.2f}"
+        f"{run['settled_bytes'] / arguments.events:13.1f}"
+    )
     if len(best) == 2:
         print(f"{'':26}ratio of CPU {best['footfall']['cpu_s'] / best['clickhouse']['cpu_s']:.2f}")
 

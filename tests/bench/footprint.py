@@ -2,8 +2,7 @@
 
     python -m tests.bench.footprint --dates 365 --sites 10000 --cache FOLDER
 
-Every site has one event on every date, and every date came in 2,880 segments: those of one writer
-that closes one every 30 seconds. Report runs as a process and is asked over HTTP.
+Every site has one event on every date. Report runs as a process and is asked over HTTP.
 
     memory              of the process (VmRSS), after each kind of question
     questions           what the first, the next and a later one of the same kind take
@@ -25,10 +24,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import httpx2
 
-from tests.bench.lakes import LAST_DAY, SEGMENTS_A_DAY, prepared, write_day
+from tests.bench.lakes import LAST_DAY, fill
 from tests.processes import Stage, running
 
 ROWS = """
@@ -43,13 +41,9 @@ CLIENTS = 16
 
 
 def lake_of(dates: int, sites: int, cache: Path) -> Path:
-    data_dir = cache / f"footprint-{dates}-{sites}-{SEGMENTS_A_DAY}"
-    lake = prepared(data_dir)
-    database = duckdb.connect(config={"threads": 1})
-    for n in range(dates):
-        day = LAST_DAY - timedelta(days=n)
-        if not lake.files(day):
-            write_day(database, ROWS, {"sites": sites}, lake, day)
+    data_dir = cache / f"footprint-{dates}-{sites}"
+    days = [LAST_DAY - timedelta(days=n) for n in range(dates)]
+    fill(data_dir, days, ROWS, sites, sites=sites)
     return data_dir
 
 
@@ -152,7 +146,7 @@ def main() -> None:
     arguments = parser.parse_args()
     data_dir = lake_of(arguments.dates, arguments.sites, arguments.cache)
     print(f"{os.cpu_count()} cores, {platform.platform()}, load {os.getloadavg()[0]:.1f}")
-    print(f"{arguments.dates} dates of {SEGMENTS_A_DAY} segments, {arguments.sites:,} sites")
+    print(f"{arguments.dates} dates, {arguments.sites:,} sites")
     with running("report", data_dir, query_s_max=600) as report:
         measure(Asking(report), arguments.sites)
 

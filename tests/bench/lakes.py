@@ -1,7 +1,7 @@
-"""Lakes for benchmarks: ordinary traffic of 500 sites, 250,000 events a day, in parts as the
-compactor writes them. Growing means more days. Kept between runs; equal seeds, equal rows."""
+"""Lakes for benchmarks: ordinary traffic of 500 sites, 250,000 events a day, compacted and settled
+by the compactor. Growing means more days. Kept between runs; equal seeds, equal rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -9,15 +9,11 @@ from pathlib import Path
 import duckdb
 from tqdm import tqdm
 
-from compactor.lake.columns import SCHEMA, completed
-from compactor.lake.format import Counts, Footer, Part, PartNames
-from compactor.lake.listing import Lake
-from compactor.lake.store import open_store
-from compactor.lake.writer import gather, prepare_columns, sample_of, sort_order, write_part
-from ingest.segment import SegmentName
+from ingest.segment import CLOSED, SegmentName
+from tests.processes import compact_once
 
 EVENTS_A_DAY = 250_000
-SEGMENTS_A_DAY = 2_880  # of one writer, that closes one every 30 seconds
+SPOOL_ROWS_MAX = 10_000_000  # are compacted at a time
 LAST_DAY = date(2025, 11, 12)
 BIGGEST, TINY = "site-000", "site-499"
 
@@ -39,12 +35,21 @@ ROWS = f"""
 """
 
 
+# As ingest writes them
+LINES = """
+    COPY (
+        SELECT * REPLACE (strftime("timestamp"::TIMESTAMP, $format) AS "timestamp",
+                          strftime(received_at::TIMESTAMP, $format) AS received_at,
+                          props::JSON AS props)
+        FROM ({rows})
+    ) TO '{path}' (FORMAT json)
+"""
+
+
 def lake_of(events: int, cache: Path) -> Path:
     """The data folder with a lake of so many events, made if it is not there."""
-    data_dir = cache / f"lake-{events}-{SEGMENTS_A_DAY}"
-    if not (data_dir / "complete").exists():
-        _write(data_dir, list(days(events)))
-        (data_dir / "complete").touch()
+    data_dir = cache / f"lake-{events}"
+    fill(data_dir, list(days(events)), ROWS, EVENTS_A_DAY)
     return data_dir
 
 
@@ -53,53 +58,30 @@ def days(events: int) -> Iterator[date]:
         yield LAST_DAY - timedelta(days=n)
 
 
-def _write(data_dir: Path, dates: list[date]) -> None:
-    lake = prepared(data_dir)
-    database = duckdb.connect(config={"threads": 1})
-    for day in tqdm(dates, desc=data_dir.name, unit="day"):
-        if not lake.parts(day):
-            seed = {"seed": day.toordinal() % 1000 / 1000}
-            database.execute("SELECT setseed($seed)", seed).fetchall()
-            write_day(database, ROWS, {"day": day.toordinal()}, lake, day)
-
-
-def prepared(data_dir: Path) -> Lake:
-    """An empty lake, or the one that is there."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    lake = Lake(open_store(data_dir))
-    lake.store.prepare()
-    return lake
-
-
-def write_day(
-    database: duckdb.DuckDBPyConnection,
-    rows: str,
-    parameters: dict[str, object],
-    lake: Lake,
-    day: date,
+def fill(
+    data_dir: Path, dates: Sequence[date], rows: str, rows_a_day: int, **parameters: object
 ) -> None:
-    """One part, as the compactor leaves it of a closed date; `rows` is SQL with $start, seconds."""
-    start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+    """A lake of these dates, if it is not there: `rows` is SQL with $start, seconds, and $day."""
+    if (data_dir / "complete").exists():
+        return
+    spool = data_dir / "spool"
+    spool.mkdir(parents=True, exist_ok=True)
+    database = duckdb.connect(config={"threads": 1})
     database.execute("SET TimeZone = 'UTC'")
-    found = database.sql(rows, params=parameters | {"start": start}).to_arrow_table()
-    table = prepare_columns(completed(found, SCHEMA))
-    order = sort_order(table)
-    footer = Footer(segments=_segments(start, table.num_rows))
-    lake.store.publish(
-        Part(day, PartNames(lambda: start, "bbbbbbbb")()),
-        lambda file: write_part(file, gather(table, order), sample_of(table, order), footer),
-    )
-
-
-def _segments(start: int, rows: int) -> dict[str, Counts]:
-    """What each of a date's segments had, that one writer closed one after the other."""
-    apart_ms = 86_400_000 // SEGMENTS_A_DAY
-    counts = {}
-    for n in range(SEGMENTS_A_DAY):
-        of_one = rows * (n + 1) // SEGMENTS_A_DAY - rows * n // SEGMENTS_A_DAY
-        name = SegmentName(start * 1000 + n * apart_ms, "bbbbbbbb", n + 1)
-        counts[name.id] = Counts(of_one, of_one)
-    return counts
+    waiting = 0
+    for n, day in enumerate(tqdm(sorted(dates), desc=data_dir.name, unit="day"), 1):
+        start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+        seed = {"seed": day.toordinal() % 1000 / 1000}
+        database.execute("SELECT setseed($seed)", seed).fetchall()
+        name = SegmentName(start * 1000 + 86_400_000, "bbbbbbbb", n, CLOSED)
+        bound = {"start": start, "day": day.toordinal(), "format": "%Y-%m-%dT%H:%M:%S.%fZ"}
+        wanted = {each: value for each, value in bound.items() if f"${each}" in rows + LINES}
+        database.execute(LINES.format(rows=rows, path=spool / str(name)), wanted | parameters)
+        waiting += rows_a_day
+        if waiting >= SPOOL_ROWS_MAX or n == len(dates):
+            compact_once(data_dir)
+            waiting = 0
+    (data_dir / "complete").touch()
 
 
 @contextmanager

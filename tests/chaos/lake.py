@@ -10,9 +10,11 @@ one row less of a site whose rows were all there before, and report's ledger nev
 that was acknowledged before it was asked.
 
 A batch in three has no event_ids: that it is stored once is the work of the footers alone. It is
-sent once; if it was not acknowledged it may be there or not, but never twice. Readers share the
-lake's lock, but for one: what a plain glob may meet is a date's exchange, in which it gets an error
-or misses rows. Its queries that do are counted apart.
+sent once; if it was not acknowledged it may be there or not, but never twice. Dates settle at once,
+and events come late to them. All the while persons come, are erased and never seen again, and dates
+move out that are past their retention. Readers share the lake's lock, but for one: what a plain
+glob may meet is a year's exchange, in which it gets an error or misses rows. Its queries that do
+are counted apart.
 
 Not shown: power cuts (see tests.chaos.crashes), more than one machine.
 """
@@ -51,8 +53,10 @@ CALLS = (
 COMPACTOR = {"POLL_INTERVAL_S": "0.05", "PASS_AGE_S_MAX": "0.2", "CLOSE_AFTER_H": "0"}
 COMPACTOR["READERS_S_MAX"] = "2"
 BATCH_EVENTS = 250
+COMPACTOR["RETENTION_DAYS"] = "30"
 DATES = 4
 FIXED, FIXED_ROWS = "fixed", 400  # a site whose rows share every date's parts with all others
+OLD, ERASED = "old", "erased"  # sites whose rows may go away: dates past retention, persons
 
 
 class Run:
@@ -71,6 +75,7 @@ class Run:
         self.totals: collections.Counter[str] = collections.Counter()
         self.problems: list[str] = []
         self.acknowledged: set[str] = set()  # paths, each of one event
+        self.erased: set[str] = set()  # users of whom nothing may be found any more
         self.over = threading.Event()
 
         # Replaced at every start of ingest
@@ -117,6 +122,56 @@ def event(id: str, now: datetime, n: int, with_id: bool = True, site: str = "") 
         "path": f"/{id}",
         "timestamp": (now - timedelta(days=n % DATES)).isoformat(),
     } | ({"event_id": id} if with_id else {})
+
+
+def keep_old(run: Run) -> None:
+    """Events of dates that are past their retention, once more whenever they have moved out."""
+    now = datetime.now(UTC)
+    count = 0
+    while not run.over.is_set():
+        ids = [f"old-{count}-{n}" for n in range(50)]
+        events = [
+            event(id, now - timedelta(days=40 + n % 5), 0, site=OLD) for n, id in enumerate(ids)
+        ]
+        if acknowledged(run, b"\n".join(map(orjson.dumps, events))):
+            count += 1
+            with run.lock:
+                run.acknowledged.update(ids)
+            run.add("events past retention", len(ids))
+        run.over.wait(random_s(run, 3.0))
+
+
+def keep_erasing(run: Run) -> None:
+    """A person comes, is erased, and nothing of them is found from then on."""
+    now = datetime.now(UTC)
+    count = 0
+    while not run.over.is_set():
+        user = f"eve-{count}"
+        events = [event(f"{user}-{n}", now, n, site=ERASED) | {"user_id": user} for n in range(20)]
+        if acknowledged(run, b"\n".join(map(orjson.dumps, events))) and erase(run, user):
+            with run.lock:
+                run.erased.add(user)
+            run.add("persons erased")
+            count += 1
+        run.over.wait(random_s(run, 2.0))
+
+
+def erase(run: Run, user: str) -> bool:
+    """False when it has to be called again: a reader, or ingest, was in its way."""
+    command = ["erase", "--site", ERASED, "--user", user, "--wait-s", "30"]
+    settings = {f"COMPACTOR_{name}": value for name, value in COMPACTOR.items()}
+    done = subprocess.run(
+        [sys.executable, "-m", "compactor", *command],
+        cwd=PROJECT,
+        env=clean_environment() | settings | {"DATA_DIR": str(run.folder)},
+        capture_output=True,
+        text=True,
+    )
+    if "Traceback" in done.stderr:
+        run.problem(f"erase: {done.stderr}")
+    if done.returncode:
+        run.add("erasures to be repeated")
+    return done.returncode == 0
 
 
 def store_fixed_rows(run: Run) -> None:
@@ -256,7 +311,11 @@ class Reader:
     def _ask(self, distinct: bool) -> None:
         twice = "count(*) - count(DISTINCT path)" if distinct else "0"
         fixed = f"count(*) FILTER (site_id = '{FIXED}')"
-        sql = f"SELECT count(*), {fixed}, {twice} FROM {self._source};"
+        ordinary = f"count(*) FILTER (site_id NOT IN ('{OLD}', '{ERASED}'))"
+        with self._run.lock:
+            gone = ", ".join(f"'{user}'" for user in self._run.erased) or "''"
+        erased = f"count(*) FILTER (user_id IN ({gone}))"
+        sql = f"SELECT {ordinary}, {fixed}, {twice}, {erased} FROM {self._source};"
         with self._lock() if self._shares_lock else nullcontext():
             answer = self._answer(sql)
         self._run.add("queries" if self._shares_lock else "queries without the lock")
@@ -265,7 +324,7 @@ class Reader:
             met = "No such file" in text and ".parquet" in text
             self._lacks(f"a reader: {text}", met)
             return
-        count, fixed_rows, duplicates = map(int, answer[0].split(","))
+        count, fixed_rows, duplicates, erased = map(int, answer[0].split(","))
         if fixed_rows < FIXED_ROWS:
             self._lacks(f"a reader: {fixed_rows} of {FIXED_ROWS} rows that were there before", True)
             return
@@ -274,6 +333,8 @@ class Reader:
             return
         if duplicates or fixed_rows > FIXED_ROWS:
             self._run.problem(f"a reader: {duplicates} events twice")
+        if erased:
+            self._run.problem(f"a reader: {erased} rows of persons who were erased")
         self._last = count
 
     def _lacks(self, text: str, met_an_exchange: bool) -> None:
@@ -316,11 +377,20 @@ def check(run: Run) -> None:
     print(verified.stdout.strip())
     if verified.returncode:
         run.problem("verify: " + verified.stderr)
-    sql = f"SELECT path[2:], count(*) FROM read_parquet('{run.events_glob}') GROUP BY ALL"
+    globs = [run.events_glob, f"{run.folder}/expired/**/*.parquet"]
+    present = [
+        glob for glob in globs if list(run.folder.glob(f"{glob[len(str(run.folder)) + 1 :]}"))
+    ]
+    sql = f"""
+        SELECT path[2:], count(*) FROM read_parquet({present}, hive_partitioning = false)
+        WHERE site_id <> '{ERASED}' GROUP BY ALL
+    """
     with duckdb.connect() as database:
         stored = dict(database.sql(sql).fetchall())
     run.totals["lost"] = len(run.acknowledged - stored.keys())
     run.totals["twice"] = sum(count > 1 for count in stored.values())
+    moved = list((run.folder / "expired").rglob("*.parquet"))
+    run.totals["parts that moved out"] = len(moved)
     run.totals["parts"] = len(list((run.folder / "lake" / "events").rglob("*.parquet")))
 
 
@@ -329,6 +399,8 @@ def go(run: Run, clients: int = 3, readers: int = 3) -> None:
     threads = [threading.Thread(target=keep_ingest, args=(run,))]
     threads += [threading.Thread(target=keep_compactor, args=(run,))]
     threads += [threading.Thread(target=keep_report, args=(run,))]
+    threads += [threading.Thread(target=keep_old, args=(run,))]
+    threads += [threading.Thread(target=keep_erasing, args=(run,))]
     threads += [threading.Thread(target=send, args=(run, client)) for client in range(clients)]
     for thread in threads:
         thread.start()

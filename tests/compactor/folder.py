@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from compactor.lake.disk import Disk
-from compactor.lake.format import PartNames
+from compactor.lake.format import Footer, PartNames
 from compactor.lake.listing import Lake
 from compactor.lake.local import LocalStore
 from compactor.scheduler import Scheduler
@@ -63,6 +63,13 @@ class Folder:
         with (self.store.folder / "lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH)
             yield
+
+    def footers(self) -> list[Footer]:
+        return [self.lake.footer(part) for part in self.lake.all_parts()]
+
+    def files(self, first: str, last: str = "") -> list[Path]:
+        """The parts of just these dates."""
+        return sorted(self.store.events.glob(f"year=*/{first}_{last or first}-*.parquet"))
 
     def parts(self) -> list[str]:
         return sorted(

@@ -75,9 +75,11 @@ def write_anew(change):
         ),
         pytest.param(write_anew(lambda rows: rows.take([2, 1, 0])), "not sorted", id="order"),
         pytest.param(
-            lambda path: path.rename(path.parent.parent / "date=2026-11-20" / path.name),
-            "another date",
-            id="a part of another date",
+            lambda path: path.rename(
+                path.with_name(path.name.replace("2026-11-22_2026-11-22", "2026-11-20_2026-11-21"))
+            ),
+            "other dates",
+            id="a part of other dates",
         ),
         pytest.param(
             lambda path: (path.parent / path.name.replace("-0000", "-1000")).write_bytes(
@@ -92,7 +94,7 @@ def write_anew(change):
     ],
 )
 def test_verify_finds(folder, damage, finding):
-    (path,) = folder.store.events.glob("date=2026-11-22/*.parquet")
+    (path,) = folder.files("2026-11-22")
     damage(path)
     assert finding in compactor(folder, "verify", status=1)
 
@@ -100,7 +102,7 @@ def test_verify_finds(folder, damage, finding):
 def test_verify_finds_what_is_missing_in_quarantine(folder):
     for path in folder.path.glob("quarantine/*/*"):
         path.unlink()
-    assert "0 are in quarantine" in compactor(folder, "verify", status=1)
+    assert "should be in quarantine, 0 are" in compactor(folder, "verify", status=1)
 
 
 def test_expire_moves_whole_dates_out_and_says_so_before(folder):
@@ -110,7 +112,7 @@ def test_expire_moves_whole_dates_out_and_says_so_before(folder):
     assert folder.parts() == before
     compactor(folder, "expire", "--force", **days)
     assert not any("2026-11-20" in part for part in folder.parts())
-    assert list((folder.path / "expired" / "date=2026-11-20").glob("*.parquet"))
+    assert list((folder.path / "expired" / "year=2026").glob("2026-11-20_2026-11-20-*.parquet"))
     assert "0 findings" in compactor(folder, "verify")
     assert "not set" in compactor(folder, "expire", status=1)
 

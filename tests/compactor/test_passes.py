@@ -25,10 +25,7 @@ def test_an_event_is_stored_once_whatever_pass_it_comes_in(folder):
     folder.segment(line("/4", id="x"), line("/5", id="x", at="2026-11-21T07:00:00Z"))
     folder.turn()
     assert folder.rows() == [("/1",), ("/3",), ("/5",)]
-    footers = [
-        folder.lake.footer(part) for day in folder.lake.dates() for part in folder.lake.parts(day)
-    ]
-    assert sum(sum(footer.duplicates_by_site.values()) for footer in footers) == 2
+    assert sum(sum(footer.duplicates_by_site.values()) for footer in folder.footers()) == 2
     assert "/2" in folder.set_aside() and "/4" in folder.set_aside()
 
 
@@ -130,10 +127,10 @@ class Full(Disk):
 
 
 def test_a_full_disk_in_the_middle_of_a_pass_loses_nothing(folder):
-    days = [f"2026-11-{day}T07:00:00Z" for day in range(10, 20)]
+    days = [f"20{year}-11-10T07:00:00Z" for year in range(10, 20)]
     folder.segment(*(line(day, at=day) for day in days))
     with pytest.raises(OSError, match="No space"):
-        folder.turn(Full(room=9_000))
+        folder.turn(Full(room=40_000))
     assert 0 < len(folder.rows()) < 10
     folder.turn()
     assert [path for (path,) in folder.rows()] == days
@@ -160,8 +157,8 @@ class StopsAtSecondPart(Disk):
             self.folder.stop.set()
 
 
-def test_a_pass_is_given_up_between_two_dates_when_told_to_stop(folder):
-    folder.segment(*(line(at=f"2026-11-{day}T07:00:00Z") for day in range(10, 20)))
+def test_a_pass_is_given_up_between_two_parts_when_told_to_stop(folder):
+    folder.segment(*(line(at=f"20{year}-11-10T07:00:00Z") for year in range(10, 20)))
     with pytest.raises(Stopped):
         folder.turn(StopsAtSecondPart(folder))
     assert len(folder.parts()) == 2
@@ -170,7 +167,7 @@ def test_a_pass_is_given_up_between_two_dates_when_told_to_stop(folder):
     assert len(folder.rows()) == 10
 
 
-def test_ten_years_in_one_import_need_no_more_open_files_than_a_day(folder):
+def test_ten_years_in_one_import_are_ten_files_and_need_no_more_open_ones_than_a_day(folder):
     days = [
         f"20{year}-{month:02}-{day:02}"
         for year in range(16, 26)
@@ -185,10 +182,11 @@ def test_ten_years_in_one_import_need_no_more_open_files_than_a_day(folder):
         passes.turn(everything=True)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    assert len(folder.parts()) == len(days) == 480
+    assert len(folder.parts()) == 10
+    assert folder.rows("count(*), count(DISTINCT date)") == [(480, 480)]
 
 
-def test_a_closed_date_becomes_one_part_and_a_trickle_does_not_rewrite_it(tmp_path):
+def test_a_closed_date_settles_and_a_trickle_does_not_rewrite_it(tmp_path):
     folder = Folder(tmp_path, now="2026-11-22T23:00:00")
     segments = []
     for hour in range(5):
@@ -206,9 +204,10 @@ def test_a_closed_date_becomes_one_part_and_a_trickle_does_not_rewrite_it(tmp_pa
     folder.turn()
     assert len(folder.parts()) == 1
     assert len(folder.rows()) == 101
-    (part,) = folder.lake.parts(folder.lake.dates()[0])
+    (footer,) = folder.footers()
     ids = {path.stem for path in segments}
-    assert folder.lake.footer(part).named(ids) == ids and len(ids) == 6
+    assert footer.absorbs(ids) == ids and len(ids) == 6
+    assert (footer.segments, footer.absorbed) == ([], {"aaaaaaaa": [(1, 6)]})
 
 
 class NoExchange(Disk):
@@ -216,7 +215,7 @@ class NoExchange(Disk):
         raise CannotExchange(other)  # as on NFS
 
 
-def test_without_an_atomic_exchange_a_date_keeps_its_parts(tmp_path):
+def test_without_an_atomic_exchange_a_year_keeps_its_parts(tmp_path):
     folder = Folder(tmp_path, now="2026-11-24T00:00:00")
     for n in range(2):
         folder.segment(line(f"/{n}"))
@@ -237,3 +236,39 @@ def test_the_log_says_how_far_behind_it_is(tmp_path, caplog):
     assert any("behind by 3 segments" in message for message in caplog.messages)
     assert len(folder.rows()) == 2700
     assert wait_for(lambda: not list(folder.spool.iterdir()), "an empty spool")
+
+
+def test_each_open_date_has_a_part_of_its_own_and_all_closed_ones_of_a_year_have_one(tmp_path):
+    folder = Folder(tmp_path, now="2026-11-22T01:00:00")
+    days = ["2026-11-23", "2026-11-22", "2026-11-21", "2026-11-20", "2026-03-01", "2025-12-31"]
+    folder.segment(*(line(at=f"{day}T00:30:00Z") for day in days))
+    folder.passes().compact_all()
+    names = [name.split("/") for name in folder.parts()]
+    assert [(year, name[:21]) for year, name in names] == [
+        ("year=2025", "2025-12-31_2025-12-31"),
+        ("year=2026", "2026-03-01_2026-11-20"),
+        ("year=2026", "2026-11-21_2026-11-21"),  # it closes at 3 o'clock
+        ("year=2026", "2026-11-22_2026-11-22"),
+        ("year=2026", "2026-11-23_2026-11-23"),
+    ]
+    assert all(name.endswith(".recent.parquet") for _, name in names)
+    folder.turn()
+    settled = [name for name in folder.parts() if not name.endswith(".recent.parquet")]
+    assert [name[:31] for name in settled] == [
+        "year=2025/2025-12-31_2025-12-31",
+        "year=2026/2026-03-01_2026-11-20",
+    ]
+
+
+def test_a_spool_that_is_put_back_from_a_backup_is_in_the_lake_already(tmp_path):
+    folder = Folder(tmp_path, now="2026-11-22T23:00:00")
+    segment = folder.segment(line("/1"), line("/2", at="2026-11-20T07:00:00Z"), b"no event\n")
+    content = segment.read_bytes()
+    folder.turn()
+    folder.now = "2026-11-23T04:00:00"
+    folder.turn()
+    before = folder.parts()
+    segment.write_bytes(content)
+    folder.turn()
+    assert (folder.parts(), not segment.exists()) == (before, True)
+    assert folder.rows() == [("/1",), ("/2",)]

@@ -1,23 +1,17 @@
-"""What is compacted and merged when: a table of cases, for no disk and no clock has a say in it."""
+"""What is compacted when, and into how many parts: tables of cases; no disk has a say in it."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
-from compactor.lake.format import Part
 from compactor.plan import (
-    LATE_MS_MAX,
-    LATE_PARTS_MAX,
-    MERGE_PARTS_MAX,
-    PART_ROWS_LARGE,
-    PART_ROWS_MAX,
     PASS_SEGMENTS_MAX,
     ClosedSegment,
-    DatePart,
     Thresholds,
+    first_open,
     is_worth_a_pass,
     plan,
-    plan_merges,
+    shares,
 )
 from ingest.segment import CLOSED, SegmentName
 
@@ -78,51 +72,24 @@ def test_passes(waiting, passes):
     assert [[name.seq for name in names] for names in plan(waiting, LIMITS)] == passes
 
 
-def part(n, rows, age_ms=0):
-    name = f"{NOW_MS - age_ms:013d}-aaaaaaaa-{n:06d}.parquet"
-    return DatePart(Part(date(2026, 11, 20), name), rows)
-
-
-OLD = LATE_MS_MAX
-
-
 @pytest.mark.parametrize(
-    ("held", "groups"),
+    ("dates", "held_back", "parts"),
     [
-        pytest.param([], [], id="no part"),
-        pytest.param([part(1, 9, OLD)], [], id="one part"),
-        pytest.param([part(1, 50), part(2, 50)], [[1, 2]], id="two of a size"),
-        pytest.param([part(1, 100), part(2, 24)], [], id="a trickle waits"),
-        pytest.param([part(1, 100), part(2, 25)], [[1, 2]], id="until it is a quarter"),
-        pytest.param([part(1, 100), part(2, 1, OLD)], [[2, 1]], id="or a day old, oldest first"),
-        pytest.param([part(1, 100, OLD), part(2, 1)], [], id="the largest part's age is no reason"),
-        pytest.param(
-            [part(0, 1_000), *(part(n, 1) for n in range(1, LATE_PARTS_MAX + 1))],
-            [[*range(LATE_PARTS_MAX + 1)]],
-            id="or many",
-        ),
-        pytest.param(
-            [part(1, PART_ROWS_LARGE, OLD), part(2, 5), part(3, 5)],
-            [[2, 3]],
-            id="a large part is left as it is",
-        ),
-        pytest.param(
-            [part(n, PART_ROWS_LARGE - 1) for n in (1, 2, 3)],
-            [],
-            id="parts that fit into none together stay",
-        ),
-        pytest.param(
-            [part(n, PART_ROWS_MAX // 2) for n in (1, 2, 3, 4)],
-            [[1, 2], [3, 4]],
-            id="a merged part stays within its rows",
-        ),
-        pytest.param(
-            [part(n, 1) for n in range(MERGE_PARTS_MAX + 2)],
-            [[*range(MERGE_PARTS_MAX)], [MERGE_PARTS_MAX, MERGE_PARTS_MAX + 1]],
-            id="no merge opens more files than that",
-        ),
+        pytest.param([], [], [], id="nothing"),
+        pytest.param([1, 5, 9], [], [[1, 5, 9]], id="closed dates, however many, are one part"),
+        pytest.param([10, 11, 12], [], [[10], [11], [12]], id="an open date has one of its own"),
+        pytest.param([1, 9, 10, 11], [], [[1, 9], [10], [11]], id="closed and open ones"),
+        pytest.param([1, 5, 9], [5], [[1], [9]], id="none has a held-back date between its own"),
+        pytest.param([1, 5, 11], [1, 11], [[5]], id="of dates that are held back there is none"),
     ],
 )
-def test_merges(held, groups):
-    found = plan_merges(held, NOW_MS)
-    assert [[int(each.name[23:29]) for each in group] for group in found] == groups
+def test_shares_of_a_pass(dates, held_back, parts):
+    days, held_back = ([date(2026, 11, n) for n in each] for each in (dates, held_back))
+    found = shares(days, set(held_back), first_open=date(2026, 11, 10))
+    assert [[day.day for day in each] for each in found] == parts
+
+
+def test_a_date_is_closed_so_many_hours_after_its_end():
+    before = datetime(2026, 11, 22, 2, 59, 59, tzinfo=UTC)
+    assert first_open(before, 3) == date(2026, 11, 21)
+    assert first_open(before.replace(hour=3, minute=0, second=0), 3) == date(2026, 11, 22)

@@ -1,4 +1,4 @@
-"""Who shares the lake's lock reads whole dates; an exchange waits for readers, up to a bound."""
+"""Who shares the lake's lock reads whole years; an exchange waits for readers, up to a bound."""
 
 import shutil
 import subprocess
@@ -27,7 +27,7 @@ def folder(tmp_path):
 
 
 def parts_of(folder, day):
-    return len(list(folder.store.events.glob(f"date={day}/*.parquet")))
+    return len(folder.files(day))
 
 
 def test_a_pass_does_not_wait_for_readers(folder):
@@ -64,11 +64,11 @@ def test_erase_that_meets_a_reader_for_long_says_so_and_changes_nothing(folder):
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace holds the reader in the moment")
 @pytest.mark.skipif(not shutil.which("flock"), reason="util-linux")
-def test_a_command_under_the_shared_lock_counts_the_date_that_is_exchanged(folder):
-    """It has read the names of the date's folder, and looks at the files a second later."""
+def test_a_command_under_the_shared_lock_counts_the_year_that_is_exchanged(folder):
+    """It has read the names of the year's folder, and looks at the files a second later."""
     folder.settings = type(folder.settings)(data_dir=str(folder.path), readers_s_max=30)
-    date = folder.store.events / f"date={CLOSED}"
-    hold = ["strace", "-f", "-y", "-P", str(date), "-e", "trace=getdents64,openat"]
+    year = folder.store.events / "year=2026"
+    hold = ["strace", "-f", "-y", "-P", str(year), "-e", "trace=getdents64,openat"]
     hold += ["-e", "inject=getdents64:delay_exit=700000:when=3", "-o", str(folder.path / "trace")]
     glob = f"{folder.store.events}/**/*.parquet"
     query = [DUCKDB, "-csv", "-noheader", "-c", f"select count(*) from '{glob}'"]
@@ -79,7 +79,7 @@ def test_a_command_under_the_shared_lock_counts_the_date_that_is_exchanged(folde
     )
     trace = folder.path / "trace"
     wait_for(
-        lambda: trace.exists() and trace.read_text().count("openat") == 2, "the date's listing"
+        lambda: trace.exists() and trace.read_text().count("openat") == 2, "the year's listing"
     )
     folder.turn()
     told, _ = command.communicate(timeout=20)

@@ -2,18 +2,19 @@
 
 import threading
 from contextlib import contextmanager, suppress
-from datetime import date
 
 import pytest
 
-from compactor.lake.format import Part
+from compactor.lake.format import Folder, PartNames
 from compactor.lake.local import LocalStore
 from compactor.lake.lock import POLL_S, Busy, Lost
 from compactor.lake.store import Store
 from tests.processes import wait_for
 
-DAY = date(2026, 11, 22)
-FOLDER = "date=2026-11-22"
+FOLDER = Folder.of_year(2026)
+NAMES = PartNames(lambda: 1_795_305_600.0, "aaaaaaaa")
+PARTS = [NAMES(FOLDER.first, FOLDER.last, is_recent=True) for _ in range(5)]
+OTHER = NAMES(Folder.of_year(2025).first, Folder.of_year(2025).last, is_recent=False)
 READERS_S_MAX = 0.2
 
 
@@ -26,12 +27,12 @@ class MemoryStore:
         self._turn, self._changes = threading.Lock(), 0
         self._readers, self._held = 0, False
 
-    def names(self, day=None):
-        return _names(self._parts, day)
+    def names(self, folder=None):
+        return _names(self._parts, folder)
 
-    def mark(self, day=None):
-        if not self.names(day):
-            raise FileNotFoundError(day)
+    def mark(self, folder=None):
+        if not self.names(folder):
+            raise FileNotFoundError(folder)
         return self._changes
 
     def source(self, part):
@@ -43,8 +44,8 @@ class MemoryStore:
     def glob(self):
         raise NotImplementedError
 
-    def retired(self, day=None):
-        return _names(self._retired, day)
+    def retired(self, folder=None):
+        return _names(self._retired, folder)
 
     def retired_source(self, part):
         return self._file(self._cache, self._retired, part)
@@ -59,13 +60,13 @@ class MemoryStore:
             raise FileExistsError(part.name)
         self._change(self._parts | {part: self._filled(fill)})
 
-    def confirm(self, day):
+    def confirm(self, folder):
         pass
 
     def can_replace(self):
         return True
 
-    def replace(self, day, old, new):
+    def replace(self, folder, old, new):
         self._await_readers()
         made = {part: self._filled(fill) for part, fill in new}
         self._change({p: c for p, c in self._parts.items() if p not in old} | made)
@@ -73,11 +74,11 @@ class MemoryStore:
     def remove(self, parts):
         self.replace(None, parts, ())
 
-    def retire(self, day):
-        return self._move(self._parts, self._retired, day)
+    def retire(self, parts):
+        self._move(self._parts, self._retired, {part: part for part in parts})
 
-    def restore(self, day):
-        return self._move(self._retired, self._parts, day)
+    def restore(self, parts):
+        self._move(self._retired, self._parts, parts)
 
     def free_bytes(self):
         return 1 << 40
@@ -123,13 +124,11 @@ class MemoryStore:
             fill(file)
         return path.read_bytes()
 
-    def _move(self, source, target, day):
+    def _move(self, source, target, parts):
         self._await_readers()
-        moved = [part for part in source if part.date == day]
-        for part in moved:
-            target[part] = source.pop(part)
+        for old, new in parts.items():
+            target[new] = source.pop(old)
         self._changes += 1
-        return len(moved)
 
     def _change(self, parts):
         self._parts, self._changes = parts, self._changes + 1
@@ -141,8 +140,10 @@ class MemoryStore:
         raise Busy("readers")
 
 
-def _names(parts, day):
-    return sorted({p.name if day else f"date={p.date}" for p in parts if day in (None, p.date)})
+def _names(parts, folder):
+    if folder is None:
+        return sorted({part.folder.name for part in parts})
+    return sorted(part.name for part in parts if part.folder == folder)
 
 
 def _get(parts, part):
@@ -161,8 +162,8 @@ def store(request, tmp_path) -> Store:
     return store
 
 
-def part(n, day=DAY):
-    return Part(day, f"179530560000{n}-aaaaaaaa-000001.parquet")
+def part(n):
+    return PARTS[n]
 
 
 def holding(content):
@@ -174,9 +175,9 @@ def read(store, *parts):
 
 
 def test_an_empty_store_has_no_names_and_no_marks(store):
-    assert store.names() == store.names(DAY) == store.retired() == store.retired(DAY) == []
+    assert store.names() == store.names(FOLDER) == store.retired() == store.retired(FOLDER) == []
     with pytest.raises(FileNotFoundError):
-        store.mark(DAY)
+        store.mark(FOLDER)
 
 
 def test_a_part_is_there_once_it_is_published_and_its_name_is_never_given_again(store):
@@ -184,9 +185,9 @@ def test_a_part_is_there_once_it_is_published_and_its_name_is_never_given_again(
     with pytest.raises(FileExistsError):
         store.publish(part(1), holding(b"other"))
     store.sweep()
-    assert (store.names(), store.names(DAY)) == ([FOLDER], [part(1).name])
+    assert (store.names(), store.names(FOLDER)) == ([FOLDER.name], [part(1).name])
     assert (read(store, part(1)), store.size(part(1))) == ([b"one"], 3)
-    store.confirm(DAY)
+    store.confirm(FOLDER)
 
 
 def test_a_part_whose_writing_fails_is_not_there(store):
@@ -196,57 +197,59 @@ def test_a_part_whose_writing_fails_is_not_there(store):
 
     with pytest.raises(ValueError, match="middle"):
         store.publish(part(1), fails)
-    assert store.names(DAY) == []
+    assert store.names(FOLDER) == []
     store.publish(part(1), holding(b"one"))
     with pytest.raises(ValueError, match="middle"):
-        store.replace(DAY, [part(1)], [(part(2), holding(b"two")), (part(3), fails)])
+        store.replace(FOLDER, [part(1)], [(part(2), holding(b"two")), (part(3), fails)])
     store.sweep()
-    assert (store.names(DAY), read(store, part(1))) == ([part(1).name], [b"one"])
+    assert (store.names(FOLDER), read(store, part(1))) == ([part(1).name], [b"one"])
 
 
-def test_parts_of_a_date_are_replaced_in_one_step_and_others_stay(store):
+def test_parts_of_a_year_are_replaced_in_one_step_and_others_stay(store):
     for n in (1, 2, 3):
         store.publish(part(n), holding(b"%d" % n))
-    other = part(1, date(2026, 11, 21))
-    store.publish(other, holding(b"other"))
+    store.publish(OTHER, holding(b"other"))
     assert store.can_replace()
-    store.replace(DAY, [part(1), part(2)], [(part(4), holding(b"1 2"))])
-    assert store.names(DAY) == [part(3).name, part(4).name]
-    assert read(store, part(3), part(4), other) == [b"3", b"1 2", b"other"]
+    store.replace(FOLDER, [part(1), part(2)], [(part(4), holding(b"1 2"))])
+    assert store.names(FOLDER) == [part(3).name, part(4).name]
+    assert read(store, part(3), part(4), OTHER) == [b"3", b"1 2", b"other"]
     with pytest.raises(FileNotFoundError):
         store.size(part(1))
     store.remove([part(3)])
-    assert store.names(DAY) == [part(4).name]
+    assert store.names(FOLDER) == [part(4).name]
 
 
 def test_a_mark_is_another_one_after_a_change(store):
     def mark():
-        return wait_for(lambda: store.mark(DAY), "a mark")
+        return wait_for(lambda: store.mark(FOLDER), "a mark")
 
     store.publish(part(1), holding(b"1"))
     first = mark()
     assert mark() == first
-    store.replace(DAY, [part(1)], [(part(2), holding(b"2"))])
-    assert store.mark(DAY) != first
+    store.replace(FOLDER, [part(1)], [(part(2), holding(b"2"))])
+    assert store.mark(FOLDER) != first
 
 
-def test_a_date_moves_out_and_back(store):
-    store.publish(part(1), holding(b"1"))
-    assert store.retire(DAY) == 1
+def test_parts_move_out_and_back_to_another_name(store):
+    for n in (1, 2):
+        store.publish(part(n), holding(b"%d" % n))
+    store.retire([part(2)])
+    assert (store.names(FOLDER), store.retired(FOLDER)) == ([part(1).name], [part(2).name])
+    store.retire([part(1)])
     assert store.names() == []
-    assert (store.retired(), store.retired(DAY)) == ([FOLDER], [part(1).name])
+    assert store.retired() == [FOLDER.name]
     assert store.retired_source(part(1)).read_bytes() == b"1"
-    assert store.retire(DAY) == 0
-    assert store.restore(DAY) == 1
-    assert (store.retired(), read(store, part(1))) == ([], [b"1"])
+    store.restore({part(1): part(3), part(2): part(2)})
+    assert (store.retired(), store.names(FOLDER)) == ([], [part(2).name, part(3).name])
+    assert read(store, part(2), part(3)) == [b"2", b"1"]
 
 
 def test_while_readers_share_it_parts_are_only_added(store):
     store.publish(part(1), holding(b"1"))
     changes = [
-        lambda: store.replace(DAY, [part(1)], [(part(3), holding(b"3"))]),
+        lambda: store.replace(FOLDER, [part(1)], [(part(3), holding(b"3"))]),
         lambda: store.remove([part(1)]),
-        lambda: store.retire(DAY),
+        lambda: store.retire([part(1)]),
     ]
     with store.shared(), store.shared():
         store.publish(part(2), holding(b"2"))
@@ -255,7 +258,7 @@ def test_while_readers_share_it_parts_are_only_added(store):
                 change()
         assert read(store, part(1), part(2)) == [b"1", b"2"]
     changes[0]()
-    assert store.names(DAY) == [part(2).name, part(3).name]
+    assert store.names(FOLDER) == [part(2).name, part(3).name]
 
 
 def test_one_compactor_has_the_turn(store):
@@ -279,7 +282,7 @@ def test_what_is_held_stays(store, tmp_path):
     store.publish(part(1), holding(b"1"))
     for _ in range(2):
         store.hold([part(1)], place)
-    store.replace(DAY, [part(1)], [])
+    store.replace(FOLDER, [part(1)], [])
     assert store.held(place, part(1)).read_bytes() == b"1"
     with pytest.raises(FileNotFoundError):
         store.hold([part(1)], place)

@@ -1,4 +1,4 @@
-"""A part that cannot be read keeps back its own date, is named once, and stops nothing else."""
+"""A part that cannot be read keeps back its own dates, is named once, and stops nothing else."""
 
 import duckdb
 import pytest
@@ -44,12 +44,12 @@ def folder(tmp_path):
 
 
 def the_part(folder):
-    (path,) = folder.store.events.glob(f"date={BAD}/*.parquet")
+    (path,) = folder.files(BAD)
     return path
 
 
 def paths_of(folder, day):
-    files = [str(path) for path in folder.store.events.glob(f"date={day}/*.parquet")]
+    files = [str(path) for path in folder.files(day)]
     if not files:
         return []
     with duckdb.connect() as database:
@@ -58,7 +58,7 @@ def paths_of(folder, day):
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_only_segments_with_rows_of_its_date_wait(folder, damage, caplog):
+def test_only_segments_with_rows_of_its_dates_wait(folder, damage, caplog):
     path = the_part(folder)
     sound = path.read_bytes()
     damage(path)
@@ -112,7 +112,7 @@ def test_a_compactor_goes_on_beside_a_part_without_our_footer(folder):
         assert stage.process.poll() is None
 
 
-def test_the_damaged_part_of_a_closed_date_is_not_consolidated_nor_moved_out(tmp_path, caplog):
+def test_the_damaged_part_of_a_closed_date_does_not_settle_nor_move_out(tmp_path, caplog):
     folder = Folder(tmp_path, now=f"{BAD}T08:00:00", retention_days=30)
     for n in range(2):
         folder.segment(line(f"/{n}", at=f"{BAD}T07:00:00Z"))
@@ -127,7 +127,7 @@ def test_the_damaged_part_of_a_closed_date_is_not_consolidated_nor_moved_out(tmp
     folder.segment(line("/then", at="2026-12-21T08:00:00Z"))
     passes.turn(everything=True)
     passes.turn(everything=True)
-    assert len(list(folder.store.events.glob(f"date={BAD}/*.parquet"))) == 2
+    assert len(folder.files(BAD)) == 2
     assert len([message for message in caplog.messages if bad.name in message]) == 1
 
 

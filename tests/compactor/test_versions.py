@@ -1,5 +1,7 @@
 """A lake of a newer Footfall is refused whole: nothing of it is half read, and nothing changed."""
 
+import shutil
+
 import httpx2
 import msgspec
 import pyarrow.parquet as pq
@@ -15,8 +17,8 @@ from tests.processes import running, wait_for
 @pytest.fixture
 def folder(tmp_path):
     folder = Folder(tmp_path)
-    for day in (20, 21):
-        folder.segment(line(f"/{day}", at=f"2026-11-{day}T07:00:00Z"))
+    for year in (2025, 2026):
+        folder.segment(line(f"/{year}", at=f"{year}-11-21T07:00:00Z"))
         folder.turn()
     return folder
 
@@ -31,17 +33,17 @@ def make_newer(path):
         writer.add_key_value_metadata({FOOTER_KEY: msgspec.json.encode(footer)})
 
 
-def the_part(folder, day):
-    (path,) = folder.store.events.glob(f"date=2026-11-{day}/*.parquet")
+def the_part(folder, year):
+    (path,) = folder.files(f"{year}-11-21")
     return path
 
 
-@pytest.mark.parametrize("day", [21, 20], ids=["its newest part", "another one"])
+@pytest.mark.parametrize("year", [2026, 2025], ids=["its newest part", "another one"])
 @pytest.mark.parametrize("command", [["--once"], ["verify"], ["erase", "--site", "shop"]])
-def test_the_compactor_says_so_in_one_line_and_changes_nothing(folder, day, command):
-    path = the_part(folder, day)
+def test_the_compactor_says_so_in_one_line_and_changes_nothing(folder, year, command):
+    path = the_part(folder, year)
     make_newer(path)
-    folder.segment(line("/late", at=f"2026-11-{day}T08:00:00Z"))
+    folder.segment(line("/late", at=f"{year}-11-21T08:00:00Z"))
     before = folder.parts(), path.read_bytes()
     *_, told = compactor(folder, *command, status=1).splitlines()
     assert told.startswith("compactor: ")
@@ -51,16 +53,18 @@ def test_the_compactor_says_so_in_one_line_and_changes_nothing(folder, day, comm
 
 
 def test_a_running_compactor_ends(folder):
-    path = the_part(folder, 20)
     with running("compactor", folder.path, poll_interval_s=0.05, pass_age_s_max=0.1) as stage:
-        make_newer(path)
-        folder.segment(line("/late", at="2026-11-20T08:00:00Z"))
+        old = the_part(folder, 2025)
+        newer = old.with_name(old.name.replace("-00000", "-90000"))
+        shutil.copy(old, newer)
+        make_newer(newer)
+        folder.segment(line("/late", at="2025-11-21T08:00:00Z"))
         wait_for(lambda: stage.process.poll() == 1, "its end")
         assert "newer Footfall" in stage.log.read_text()
 
 
 def test_report_answers_503_with_a_code(folder):
-    make_newer(the_part(folder, 20))
+    make_newer(the_part(folder, 2025))
     with running("report", folder.path) as report:
         for path in ("/stats?site_id=shop", "/ready", "/ledger"):
             answer = httpx2.get(report.url + path)

@@ -1,9 +1,7 @@
 """Visits as compactor.lake.visits finds them, and as one counts them by hand, row by row."""
 
 import random
-from collections import defaultdict
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 
 import duckdb
 import numpy as np
@@ -12,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compactor.lake.columns import VISIT_SCHEMA
 from compactor.lake.visit_keys import Rows
 from compactor.lake.visit_metrics import BOUNCE_MS_MIN, METRICS, SUMS, visits_with
-from compactor.lake.visits import ORDER, VISIT_SCHEMA, add_visits, find_visits
+from compactor.lake.visits import add_visits, find_visits
+from tests.compactor.visits_by_hand import COLUMNS, by_hand
 
 INSTANT = pa.timestamp("us", tz="UTC")
 SCHEMA = pa.schema(
@@ -22,8 +22,6 @@ SCHEMA = pa.schema(
     | {"timestamp": INSTANT, "received_at": INSTANT, "referrer": pa.string(), "bot": pa.string()}
     | {"engaged_ms": pa.int64()}
 )
-COLUMNS = VISIT_SCHEMA.names
-NONE = dict.fromkeys(COLUMNS)
 DAY = datetime(2026, 11, 22, tzinfo=UTC)
 GAP = timedelta(minutes=30)
 TICK = timedelta(microseconds=1)
@@ -73,47 +71,6 @@ def visits(*rows):
         if row["visit_views"] is not None
     ]
     return [row["visit"] for row in columns], summaries
-
-
-def by_hand(rows):
-    """The visit columns of each row, the slow and obvious way."""
-    columns = [dict(NONE) for _ in rows]
-    days = defaultdict(list)
-    for n, row in enumerate(rows):
-        if row["user_id"] is not None and row["bot"] is None:
-            days[row["site_id"], row["user_id"], row["timestamp"].date()].append(n)
-    for day in days.values():
-        day.sort(key=lambda n: order(rows[n]))
-        stretches = [[day[0]]]
-        for before, n in pairwise(day):
-            if rows[n]["timestamp"] - rows[before]["timestamp"] > GAP:
-                stretches.append([])
-            stretches[-1].append(n)
-        stretches = [each for each in stretches if any(is_event(rows[n]) for n in each)]
-        for number, visit in enumerate(stretches, 1):
-            for n in visit:
-                columns[n]["visit"] = number
-            views = [n for n in visit if rows[n]["event_type"] == "page_view"]
-            events = [n for n in visit if is_event(rows[n])]
-            columns[(views or events)[0]] |= {
-                "visit_views": len(views),
-                "visit_events": len(events) - len(views),
-                "visit_ms": (rows[visit[-1]]["timestamp"] - rows[visit[0]]["timestamp"])
-                // timedelta(milliseconds=1),
-                "visit_engaged_ms": sum(rows[n]["engaged_ms"] or 0 for n in visit),
-                "visit_exit": rows[views[-1]]["path"] if views else None,
-            }
-    return columns
-
-
-def is_event(row):
-    return row["event_type"] != "engagement"
-
-
-def order(row):
-    """By time; at equal times by what is said of the event, null last."""
-    names = [name for name in ORDER if name in row]
-    return row["timestamp"], *((row[name] is None, row[name]) for name in names)
 
 
 STEPS = [timedelta(0), TICK, timedelta(seconds=9), timedelta(minutes=7), GAP - TICK, GAP]

@@ -9,18 +9,22 @@ import msgspec
 from starlette.testclient import TestClient
 
 from compactor.jobs.compact import Compactor
+from compactor.jobs.settle import settle
 from compactor.lake.disk import Disk
 from compactor.lake.format import PartNames
 from compactor.lake.listing import Lake
 from compactor.lake.local import LocalStore
 from compactor.segments.quarantine import Quarantine
 from compactor.segments.reader import connect
+from compactor.settling import HeldPart, plan_settling
 from ingest.event import StoredEvent
 from ingest.segment import CLOSED, OPEN, SegmentName
 from report.app import create_app
 from report.settings import Settings
 
 NOW = datetime(2025, 11, 12, 12, tzinfo=UTC)
+FIRST_OPEN = NOW.date()  # the first date that is not closed yet
+LATER_MS = 1 << 50  # nothing has to wait for company any more
 
 
 class Folder:
@@ -43,8 +47,27 @@ class Folder:
         disk = Disk()
         lake = Lake(LocalStore(self.path, disk))
         quarantine = Quarantine(self.path, disk)
-        compactor = Compactor(lake, self.spool, quarantine, PartNames(), disk, connect())
+        names, database = PartNames(), connect()
+        compactor = Compactor(
+            lake, self.spool, quarantine, names, disk, database, lambda: FIRST_OPEN
+        )
         compactor.compact(segments)
+
+    def settle(self) -> None:
+        """What the compactor does with dates that are closed."""
+        lake = Lake(LocalStore(self.path))
+        for folder in lake.folders():
+            held = [
+                HeldPart(
+                    part, {day: counts.rows for day, counts in lake.footer(part).dates.items()}
+                )
+                for part in lake.parts(folder)
+            ]
+            settled = [each for each in held if not each.part.is_recent]
+            closed = [each for each in held if each.part.is_recent and each.part.last < FIRST_OPEN]
+            merges = plan_settling(settled, closed, LATER_MS)
+            if merges:
+                settle(lake, folder, merges, PartNames(), lambda: None)
 
     def holds(self, *events: StoredEvent, where: str = "lake") -> None:
         """`where`: lake, closed or open."""

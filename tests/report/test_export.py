@@ -19,7 +19,7 @@ from report.snapshot import site_rows
 from report.snapshot.lake_listing import LakeListing
 from tests.processes import Stage
 from tests.report.holding import NOW, Folder, asking, event, figures
-from tests.report.test_lake import consolidate
+from tests.report.test_lake import exchange
 
 DROP_FROM_BOUNDING_SET = 24  # prctl(2)
 CAP_CHOWN_TO_FOWNER = range(4)  # CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
@@ -138,7 +138,8 @@ def test_it_holds_what_is_taken_away_before_it_is_read(folder, monkeypatch, may_
 @pytest.mark.parametrize("may_link", [True, False])
 def test_a_question_holds_parts_once_some_have_vanished(folder, monkeypatch, may_link):
     days = [NOW - timedelta(days=n) for n in range(4)]
-    folder.holds(*(event(day) for day in days))
+    for day in days:
+        folder.holds(event(day))
     monkeypatch.setattr(site_rows, "SITE_ROWS_MAX", 0)
     if not may_link:
         refuse_links(monkeypatch)
@@ -148,7 +149,7 @@ def test_a_question_holds_parts_once_some_have_vanished(folder, monkeypatch, may
     def of_and_vanish(listing, *arguments):
         found = of(listing, *arguments)
         if vanish:
-            consolidate(folder, vanish.pop())
+            exchange(folder, vanish.pop())
         return found
 
     monkeypatch.setattr(LakeListing, "of", of_and_vanish)

@@ -13,7 +13,6 @@ import pytest
 from compactor.lake.store import open_store
 from report.snapshot import site_rows
 from report.snapshot.lake_listing import LakeListing
-from report.snapshot.listed_part import ListedPart
 from report.snapshot.spool_tail import SpoolTail
 from report.terms.period import Dates
 from tests.processes import PROJECT, clean_environment
@@ -29,8 +28,14 @@ def folder(tmp_path):
     return Folder(tmp_path)
 
 
-def date_folder(folder, day=NOW):
-    return folder.path / "lake" / "events" / f"date={day:%Y-%m-%d}"
+def year_folder(folder, day=NOW):
+    return folder.path / "lake" / "events" / f"year={day:%Y}"
+
+
+def part_of(folder, day):
+    """The one file that begins with this date."""
+    [part] = year_folder(folder, day).glob(f"{day:%Y-%m-%d}_*")
+    return part
 
 
 def test_a_lake_that_is_written_for_the_first_time_is_seen(folder):
@@ -45,48 +50,56 @@ def test_a_lake_that_is_written_for_the_first_time_is_seen(folder):
         assert views(client) == views(client, date="2025-11-12") == 1
 
 
+def name_of(n):
+    return f"2025-11-12_2025-11-12-{n:013}-bbbbbbbb-000001.recent.parquet"
+
+
 FOREIGN = {
     "notes.txt": b"hello",
-    "0000000000001-bbbbbbbb-000001.parquet": b"",
-    "0000000000002-bbbbbbbb-000001.parquet": b"PAR1" + b"\xff" * 100 + b"PAR1",
-    "0000000000003-bbbbbbbb-000001.parquet": None,  # Parquet, and not ours
+    name_of(1)[22:]: b"",
+    name_of(1): b"",
+    name_of(2): b"PAR1" + b"\xff" * 100 + b"PAR1",
+    name_of(3): None,  # Parquet, and not ours
+    name_of(4).replace("2025", "2024"): b"",  # not of this year
 }
 
 
 def test_what_is_no_part_is_named_and_does_no_harm(folder, caplog):
     folder.holds(event())
     for name, content in FOREIGN.items():
-        path = date_folder(folder) / name
+        path = year_folder(folder) / name
         if content is None:
             pq.write_table(pa.table({"a": [1]}), path)
         else:
             path.write_bytes(content)
-    torn = next(date_folder(folder).glob("*-000001.parquet"))
-    whole = next(path for path in date_folder(folder).iterdir() if path.name not in FOREIGN)
-    (date_folder(folder) / "0000000000004-bbbbbbbb-000001.parquet").write_bytes(
-        whole.read_bytes()[:-40]
-    )
-    (folder.path / "lake" / "events" / "date=2025-02-30").mkdir()
-    (date_folder(folder) / "0000000000005-bbbbbbbb-000001.parquet").mkdir()
-    assert torn
+    whole = next(path for path in year_folder(folder).iterdir() if path.name not in FOREIGN)
+    (year_folder(folder) / name_of(5)).write_bytes(whole.read_bytes()[:-40])
+    (year_folder(folder) / name_of(6)).mkdir()
+    events = folder.path / "lake" / "events"
+    (events / "date=2025-02-30").mkdir()
+    (events / "date=2025-11-12").mkdir()  # an old copy that somebody put back
+    shutil.copy(whole, events / "date=2025-11-12" / name_of(7)[22:].replace(".recent", ""))
     with asking(folder.path) as client:
         for _ in range(3):
             assert views(client) == views(client, date="2025-11-12") == 1
             assert figures(client, "/ledger")["balanced"]
         foreign = {each["file"] for each in figures(client, "/ledger")["left_out"]}
-        day = "date=2025-11-12/"
-        assert {day + name for name in FOREIGN} < foreign
-        assert day + "0000000000004-bbbbbbbb-000001.parquet" in foreign
-        assert "date=2025-02-30" in foreign
+        year = "year=2025/"
+        names = {*FOREIGN, name_of(5), name_of(6)}
+        assert foreign == {year + name for name in names} | {"date=2025-02-30", "date=2025-11-12"}
         for name in foreign:
-            assert sum(name in record.message for record in caplog.records) == 1
-        (date_folder(folder) / "notes.txt").unlink()
-        assert day + "notes.txt" not in str(figures(client, "/ledger"))
+            assert sum(name in record.message.split() for record in caplog.records) == 1
+        (year_folder(folder) / "notes.txt").unlink()
+        assert year + "notes.txt" not in str(figures(client, "/ledger"))
+        (year_folder(folder) / name_of(5)).unlink()
+        shutil.copy(whole, year_folder(folder) / name_of(5))  # mended
+        assert views(client) == 2
+        assert year + name_of(5) not in str(figures(client, "/ledger"))
 
 
 def test_a_part_with_a_damaged_page_is_not_silently_left_out(folder):
     folder.holds(*(event(path=f"/{n}") for n in range(1_000)))
-    [part] = date_folder(folder).iterdir()
+    part = part_of(folder, NOW)
     content = bytearray(part.read_bytes())
     content[4 : len(content) // 2] = os.urandom(len(content) // 2 - 4)
     part.write_bytes(content)
@@ -98,7 +111,7 @@ def test_a_part_with_a_damaged_page_is_not_silently_left_out(folder):
 
 def test_a_part_that_cannot_be_read_is_not_silently_left_out(folder, monkeypatch):
     folder.holds(event())
-    [part] = date_folder(folder).iterdir()
+    part = part_of(folder, NOW)
     part.rename(part.with_name("x"))
     part.symlink_to(part.name)  # whoever opens it gets ELOOP
     with asking(folder.path) as client:
@@ -106,23 +119,24 @@ def test_a_part_that_cannot_be_read_is_not_silently_left_out(folder, monkeypatch
         assert (told.status_code, told.json()["code"]) == (503, "lake_unavailable")
 
 
-def consolidate(folder, day):
-    """Exchange a date's folder for one with another part of the same rows, as a consolidation."""
-    source = date_folder(folder, day)
-    [part] = source.iterdir()
+def exchange(folder, day):
+    """Exchange a year's folder for one in which that date's rows have another part."""
+    source, part = year_folder(folder, day), part_of(folder, day)
     target = source.with_name("staged")
-    target.mkdir()
-    created, rest = part.name.split("-", 1)
-    shutil.copy(part, target / f"{int(created) + 1:013d}-{rest}")
-    old = folder.path / f"old-{created}"
+    shutil.copytree(source, target)
+    dates, created, rest = part.name[:21], part.name[22:35], part.name[35:]
+    shutil.copy(part, target / f"{dates}-{int(created) + 1:013d}{rest}")
+    (target / part.name).unlink()
+    old = folder.path / "old"
     source.rename(old)
     target.rename(source)
     shutil.rmtree(old)
 
 
-def test_parts_that_vanish_one_date_after_the_other_change_nothing(folder, monkeypatch):
+def test_parts_that_vanish_one_after_the_other_change_nothing(folder, monkeypatch):
     days = [NOW - timedelta(days=n) for n in range(12)]
-    folder.holds(*(event(day) for day in days))
+    for day in days:
+        folder.holds(event(day))
     with asking(folder.path) as client:
         take = LakeListing.of
         vanish = list(days)
@@ -130,7 +144,7 @@ def test_parts_that_vanish_one_date_after_the_other_change_nothing(folder, monke
         def of(parts, *arguments):
             found = take(parts, *arguments)
             if vanish:
-                consolidate(folder, vanish.pop())  # listed, and gone when DuckDB opens it
+                exchange(folder, vanish.pop())  # listed, and gone when DuckDB opens it
             return found
 
         monkeypatch.setattr(LakeListing, "of", of)
@@ -141,21 +155,21 @@ def test_parts_that_vanish_one_date_after_the_other_change_nothing(folder, monke
         assert list((folder.path / "tmp").glob("*/pinned-*")) == []
 
 
-def test_a_date_that_vanishes_while_it_is_listed_is_listed_again(folder, monkeypatch):
-    folder.holds(*(event(NOW - timedelta(days=n)) for n in range(12)))
+def test_a_year_that_vanishes_while_it_is_listed_is_listed_again(folder, monkeypatch):
+    days = [NOW.replace(year=2025 - n) for n in range(12)]
+    folder.holds(*(event(day) for day in days))
     find = LakeListing._find
-    vanished = set()
+    left = {day.year: day for day in days}
 
-    def found_late(parts, day, name):
-        if day not in vanished:
-            vanished.add(day)
-            consolidate(folder, NOW - timedelta(days=(NOW.date() - day).days))
-        return find(parts, day, name)
+    def found_late(parts, part):
+        if part.first.year in left:
+            exchange(folder, left.pop(part.first.year))
+        return find(parts, part)
 
     monkeypatch.setattr(LakeListing, "_find", found_late)
     with asking(folder.path) as client:
         assert views(client) == 12
-    assert len(vanished) == 12
+    assert not left
 
 
 def test_an_export_is_what_there_was_when_it_began(folder):
@@ -182,14 +196,15 @@ def test_listings_follow_every_change_of_a_folder(folder):
     for expected in range(1, 6):
         folder.holds(event())
         assert len(parts.of(Dates())) == len(parts.of(Dates(day, day))) == expected
-    [*_, newest] = sorted(date_folder(folder).iterdir())
+    [*_, newest] = sorted(year_folder(folder).iterdir())
     newest.unlink()
     assert len(parts.of(Dates())) == 4
 
 
 def test_a_listing_is_kept_while_its_folder_rests(folder, monkeypatch):
     folder.holds(event())
-    os.utime(date_folder(folder), (1, 1))
+    for rests in (year_folder(folder), year_folder(folder).parent):
+        os.utime(rests, (1, 1))
     parts = LakeListing(open_store(folder.path))
     day = Dates(date(2025, 11, 12), date(2025, 11, 12))
     found = parts.of(day)
@@ -208,10 +223,10 @@ def test_rows_of_a_small_site_are_read_from_a_part_once(folder, monkeypatch):
         assert views(client) == views(client, limit=3) == 3
         folder.holds(event(days[0], event_id="0"), event(days[0]), where="open")
         assert views(client) == 4
-        consolidate(folder, days[0])
+        exchange(folder, days[0])
         assert views(client) == views(client, limit=4) == 4
         assert views(client, date="2025-11-12") == 2
-    assert [len(parts) for parts in reads] == [1, 2, 1]
+    assert [len(parts) for parts in reads] == [1, 1, 1]
 
 
 def test_rows_of_a_large_site_stay_in_their_parts(folder, monkeypatch):
@@ -225,14 +240,38 @@ def test_rows_of_a_large_site_stay_in_their_parts(folder, monkeypatch):
         assert views(client, limit=4) == 15
 
 
+def test_parts_with_few_rows_are_kept_in_memory_beside_those_with_many(folder, monkeypatch):
+    monkeypatch.setattr(site_rows, "SITE_ROWS_MAX", 10)
+    before = NOW - timedelta(days=3)
+    folder.holds(*(event(before, event_id=str(n)) for n in range(50)))
+    folder.settle()
+    reads = []
+    read = site_rows._rows_in
+    monkeypatch.setattr(
+        site_rows, "_rows_in", lambda *args: reads.append(len(args[1])) or read(*args)
+    )
+    with asking(folder.path) as client:
+        for n in range(3):
+            folder.holds(event(before, path=f"/{n}"), event(NOW, event_id=str(n)))
+            folder.holds(event(before, event_id="7"), event(NOW, event_id="0"))
+            assert views(client) == 50 + 2 * (n + 1)
+            assert views(client, date=before.date()) == 50 + n + 1
+            lines = client.get("/export", params={"site_id": "blog"}).content.splitlines()
+            assert len(lines) == 50 + 2 * (n + 1)
+        folder.holds(event(before, event_id="7"), event(before, event_id="x"), where="open")
+        assert views(client) == 50 + 2 * 3 + 1
+        assert figures(client, "/ledger")["balanced"]
+    assert sum(reads) == 3 * 4  # each once, and the settled part is never among them
+
+
 def test_a_change_within_the_tick_of_the_clock_that_stamps_it_is_seen(folder):
     folder.holds(event())
     parts = LakeListing(open_store(folder.path))
     day = Dates(NOW.date(), NOW.date())
-    stamp = date_folder(folder).stat().st_mtime_ns
+    stamp = year_folder(folder).stat().st_mtime_ns
     assert len(parts.of(day)) == 1
     folder.holds(event())
-    os.utime(date_folder(folder), ns=(stamp, stamp))
+    os.utime(year_folder(folder), ns=(stamp, stamp))
     assert len(parts.of(day)) == 2
 
 
@@ -268,7 +307,7 @@ def test_a_segment_counts_for_the_dates_that_no_part_has_of_it(folder, spool_row
     folder.compact(name)
     # as if the compactor had died before the last date, and before it released the segment
     (folder.spool / str(name)).write_bytes(content)
-    shutil.rmtree(date_folder(folder, days[0]))
+    part_of(folder, days[0]).unlink()
     with asking(folder.path, spool_rows_bytes_max=spool_rows_bytes_max) as client:
         told = figures(client, "/stats", site_id="blog")
         assert (told["total_views"], told["unique_users"]) == (3, 3)
@@ -299,18 +338,51 @@ def test_the_ledger_is_balanced_after_an_erasure(folder):
     ]
 
 
-def test_a_series_looks_at_each_part_a_few_times(folder, monkeypatch):
-    days = [NOW - timedelta(days=n) for n in range(60)]
-    folder.holds(*(event(day) for day in days for _ in range(2)))
-    monkeypatch.setattr(site_rows, "SITE_ROWS_MAX", 1)
-    looks = []
-
-    def counted(part):
-        looks.append(part)
-        return id(part)
-
-    monkeypatch.setattr(ListedPart, "__hash__", counted)
+def test_a_question_opens_the_files_of_its_dates_alone(folder, monkeypatch):
+    days = [NOW - timedelta(days=n) for n in (0, 1, 400)]
+    for day in days:
+        folder.holds(event(day))
+    opened = []
+    find = LakeListing._find
+    monkeypatch.setattr(
+        LakeListing, "_find", lambda listing, part: opened.append(part) or find(listing, part)
+    )
     with asking(folder.path) as client:
-        rows = figures(client, "/stats/timeseries", site_id="blog", interval="week")["rows"]
-    assert sum(row["views"] for row in rows) == 120
-    assert 0 < len(looks) <= 10 * len(days)
+        assert views(client, date=days[0].date()) == 1
+        assert [part.first for part in opened] == [days[0].date()]
+        for day in days[1:]:
+            part_of(folder, day).write_bytes(b"")  # who opens it learns nothing from it
+        assert views(client, date=days[0].date(), limit=3) == 1
+        assert views(client, **{"from": days[1].date()}) == 1
+        assert figures(client, "/ledger")["lake"] == 1
+
+
+def test_who_asks_for_dates_of_a_settled_part_gets_these_alone(folder, monkeypatch):
+    days = [NOW - timedelta(days=n) for n in range(1, 41)]
+    folder.holds(*(event(day, event_id="1") for day in days))
+    folder.settle()
+    folder.holds(event(days[3], user_id="late"), event(days[5], event_id="1"))
+    folder.holds(event(days[3], event_id="1"), event(days[7], event_id="2"), where="open")
+    for rows_max in (0, 100_000):
+        monkeypatch.setattr(site_rows, "SITE_ROWS_MAX", rows_max)
+        with asking(folder.path) as client:
+            for n in (3, 5, 7, 9):
+                assert views(client, date=days[n].date()) == {3: 2, 7: 2}.get(n, 1)
+            span = {"from": days[9].date(), "to": days[3].date()}
+            assert views(client, **span) == 7 + 2
+            lines = client.get("/export", params={"site_id": "blog", **span}).content.splitlines()
+            assert len(lines) == 7 + 2
+            assert views(client, **span, tz="Pacific/Kiritimati") == 7 + 1  # a date later there
+            assert figures(client, "/ledger")["duplicates"] == 1
+
+
+def test_a_site_is_looked_for_in_parts_that_may_have_it_alone(folder, monkeypatch):
+    monkeypatch.setattr(site_rows, "SITE_ROWS_MAX", 0)
+    for site in ("a", "b", "c"):
+        folder.holds(event(site_id=site))
+    with asking(folder.path) as client:
+        assert figures(client, "/stats", site_id="b")["total_views"] == 1
+        for part in year_folder(folder).iterdir():
+            if pq.read_table(part)["site_id"][0].as_py() != "b":
+                part.write_bytes(b"damaged")
+        assert figures(client, "/stats", site_id="b", limit=3)["total_views"] == 1

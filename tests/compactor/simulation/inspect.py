@@ -2,8 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import lru_cache
 
 import msgspec
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from compactor.lake.format import FOOTER_KEY, Footer
 from tests.compactor.simulation.life import Expectation
 from tests.compactor.simulation.model import State
+from tests.compactor.visits_by_hand import COLUMNS, by_hand
 
 MARKER = re.compile(rb"/n\d+\.")
 
@@ -22,7 +23,7 @@ class Findings:
     """Where each line is, by its marker; and what is wrong whatever was expected."""
 
     places: dict[str, list[str]] = field(default_factory=dict)
-    lines_of: Counter[str] = field(default_factory=Counter)  # that footers tell, by segment id
+    lines: int = 0  # that footers tell
     parts: dict[str, bytes] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -33,8 +34,7 @@ class Findings:
 
 def inspect(state: State) -> Findings:
     findings = Findings()
-    named: set[tuple[str, str]] = set()
-    keys: Counter[tuple[str, ...]] = Counter()
+    keys: Counter[tuple[object, ...]] = Counter()
     for path, content in state.items():
         if content is None:
             if path.startswith("lake/staging/"):
@@ -44,7 +44,7 @@ def inspect(state: State) -> Findings:
         elif path.startswith("quarantine/") or "/quarantine/" in path:
             findings.found(markers_in(decompressed(content)), "quarantine")
         elif path.startswith(("lake/events/", "expired/")):
-            _take_part(findings, path, content, named, keys)
+            _take_part(findings, path, content, keys)
         elif path.startswith("spool/"):
             findings.found(markers_in(content), path)
         elif path.endswith(".staged"):
@@ -54,38 +54,60 @@ def inspect(state: State) -> Findings:
 
 
 def _take_part(
-    findings: Findings,
-    path: str,
-    content: bytes,
-    named: set[tuple[str, str]],
-    keys: Counter[tuple[str, ...]],
+    findings: Findings, path: str, content: bytes, keys: Counter[tuple[object, ...]]
 ) -> None:
-    top, *_, folder, name = path.split("/")
+    top, *_, name = path.split("/")
     try:
-        markers, event_ids, footer = read_part(content)
+        part = read_part(content)
     except (pa.ArrowException, OSError, KeyError) as error:
         findings.problems.append(f"{path}: {error}")
         return
     findings.parts[name] = content
-    findings.found(markers, top)
+    findings.found(part.markers, top)
+    findings.lines += part.footer.total.lines
     if top == "lake":  # what has been moved out is not known any more
-        keys.update((folder, *key) for key in event_ids)
-    if len(markers) != footer.rows:
-        findings.problems.append(f"{path}: its footer says {footer.rows} rows of {len(markers)}")
-    for id, counts in footer.segments.items():
-        findings.lines_of[id] += counts.lines
-        if (folder, id) in named:
-            findings.problems.append(f"{folder}: two parts name {id}")
-        named.add((folder, id))
+        keys.update(part.event_ids)
+    findings.problems += [f"{path}: {problem}" for problem in part.problems]
+    dates = name[:10], name[11:21]
+    if not all(dates[0] <= str(day) <= dates[1] for day in part.dates):
+        findings.problems.append(f"{path}: it has rows of {sorted(part.dates)}")
+    if not name.endswith(".recent.parquet") and not part.has_its_visits:
+        findings.problems.append(f"{path}: its visits are not those of its rows")
+
+
+@dataclass(frozen=True)
+class ReadPart:
+    markers: list[str]
+    event_ids: list[tuple[object, ...]]
+    footer: Footer
+    dates: set[date]
+    problems: list[str]
+    has_its_visits: bool
 
 
 @lru_cache(10_000)
-def read_part(content: bytes) -> tuple[list[str], list[tuple[str, str]], Footer]:
+def read_part(content: bytes) -> ReadPart:
     file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
-    rows = file.read(["site_id", "event_id", "path"]).to_pylist()
-    keys = [(row["site_id"], row["event_id"]) for row in rows if row["event_id"]]
+    rows = file.read().to_pylist()
     footer = msgspec.json.decode(file.metadata.metadata[FOOTER_KEY], type=Footer)
-    return [row["path"] for row in rows], keys, footer
+    problems = []
+    if [r["date"] for r in rows] != [r["timestamp"].date() for r in rows]:
+        problems.append("a date is not its timestamp's")
+    if rows != sorted(rows, key=lambda row: (row["site_id"], row["timestamp"])):
+        problems.append("it is not sorted")
+    dates = Counter(row["date"] for row in rows)
+    told = {day: counts.rows for day, counts in footer.dates.items() if counts.rows}
+    if dates != told:
+        problems.append(f"it has the rows {dict(dates)}, its footer says {told}")
+    visits = [{name: row[name] for name in COLUMNS} for row in rows]
+    return ReadPart(
+        [row["path"] for row in rows],
+        [(row["site_id"], row["date"], row["event_id"]) for row in rows if row["event_id"]],
+        footer,
+        set(dates),
+        problems,
+        visits == by_hand(rows),
+    )
 
 
 def decompressed(content: bytes) -> bytes:
@@ -101,9 +123,7 @@ def compare(findings: Findings, expects: Expectation, power_cut: bool) -> list[s
     """What a recovered data folder has that it should not have, and the other way round."""
     problems = list(findings.problems)
     surely = expects.synced if power_cut else expects.lines.keys()
-    segments: dict[str, list[str]] = {}
-    for marker, segment in expects.lines.items():
-        segments.setdefault(segment, []).append(marker)
+    for marker in expects.lines:
         places = findings.places.get(marker, [])
         may_be_gone = marker not in surely or (expects.erasing and marker in expects.erasable)
         if len(places) > 1 or (not places and not may_be_gone):
@@ -114,37 +134,14 @@ def compare(findings: Findings, expects: Expectation, power_cut: bool) -> list[s
             problems.append(f"damaged line {marker} is in {places}")
         if any(place.startswith("spool") for place in places):
             problems.append(f"line {marker} was not compacted")
-    for group, told in counted_together(segments.keys(), findings.lines_of):
-        markers = [marker for segment in group for marker in segments[segment]]
-        if surely >= set(markers) and told != len(markers):
-            problems.append(f"{told} of {len(markers)} lines of {', '.join(group)}")
+    if not len(surely) <= findings.lines <= len(expects.lines):
+        problems.append(f"{findings.lines} lines are told of {len(surely)}")
     problems += [
         f"{name} has other bytes than before"
         for name, content in findings.parts.items()
         if expects.parts.get(name, content) != content
     ]
     return problems
-
-
-def counted_together(
-    segments: Iterable[str], lines_of: Mapping[str, int]
-) -> Iterator[tuple[list[str], int]]:
-    """Segments of which some footer tells a sum, and the sum of what footers tell of them."""
-    groups = {segment: ([segment], [segment]) for segment in segments}
-    for key in lines_of:
-        first, _, last = key.partition("..")
-        inside = [
-            s for s in groups if s[14:22] == first[14:22] and first[23:] <= s[23:] <= last[23:]
-        ]
-        if not inside:
-            continue
-        joined: tuple[list[str], list[str]] = ([], [key])
-        for group in {id(groups[segment]): groups[segment] for segment in inside}.values():
-            joined[0].extend(group[0])
-            joined[1].extend(group[1])
-        groups |= dict.fromkeys(joined[0], joined)
-    for members, keys in {id(group): group for group in groups.values()}.values():
-        yield members, sum(lines_of[key] for key in set(keys))
 
 
 def visible(state: State, expects: Expectation) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from compactor.jobs.erase import Subject, erase_date, erase_from_quarantine
+from compactor.jobs.erase import Subject, erase_from_quarantine, erase_in
 from compactor.lake.disk import Disk
 from compactor.lake.format import PartNames
 from compactor.scheduler import Scheduler
@@ -85,7 +85,7 @@ class Life:
         self.turn()
         self.clock("2026-11-21 04:00")
         self.close(self.segment([self.event("2026-11-20T23:00:00Z", user=ERASED_USER)]))
-        self.turn()  # consolidates
+        self.turn()  # settles
         self.clock("2026-11-21 05:00")
         self.close(
             self.segment([self.event("2026-11-20T23:30:00Z"), self.event("2026-11-21T04:00:00Z")])
@@ -143,8 +143,9 @@ class Life:
     def expire(self) -> None:
         """As `python -m compactor expire` does it: nothing is compacted before."""
         passes = self.passes(process="dddddddd")
-        for day in passes.upkeep.due():
-            passes.expire(day)
+        due = passes.upkeep.due()
+        if due:
+            passes.expire(max(due))
 
     # What ingest does
 
@@ -236,6 +237,6 @@ def erase(passes: Scheduler) -> None:
     """As `python -m compactor erase` does it."""
     passes.compact_all()
     subject = Subject("shop", ERASED_USER)
-    for day in passes.lake.dates():
-        erase_date(passes.lake, day, subject, passes.next_name)
+    for folder in passes.lake.folders():
+        erase_in(passes.lake, folder, subject, passes.next_name)
     erase_from_quarantine(passes.quarantine, subject)

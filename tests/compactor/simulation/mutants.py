@@ -4,6 +4,7 @@ Every call that syncs is left out, every two neighbouring calls of a function ch
 the simulated life meets them; and decisions are turned off that are not calls of the disk.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ from unittest.mock import patch
 import duckdb
 import msgspec
 
-from compactor.jobs.consolidate import merge_footers
 from compactor.jobs.duplicates import find_duplicates
 from compactor.jobs.erase import _footer as erase_footer
+from compactor.jobs.settle import _said
+from compactor.lake.columns import STORED
 from tests.compactor.simulation.disk import SimulatedDisk
 from tests.compactor.simulation.explore import Explorer, Failure, Found
 
@@ -100,24 +102,29 @@ def kill(mutant: Mutant, folder: Path, database: duckdb.DuckDBPyConnection) -> F
     return None
 
 
-def _in_the_pass_alone(database, table, rows, parts):
-    return find_duplicates(database, table, rows, [])
+def _in_the_pass_alone(database, table, rows, dates, parts):
+    return find_duplicates(database, table, rows, dates, [])
 
 
-def _only_new_segments(parts, footers):
-    merged = merge_footers(parts, footers)
-    return msgspec.structs.replace(merged, segments=dict(footers[-1].segments))
+def _absorbs_nothing(footers):
+    return msgspec.structs.replace(_said(footers), absorbed={})
 
 
 def _forget_segments(old, part, subject, count):
-    return msgspec.structs.replace(erase_footer(old, part, subject, count), segments={})
+    return msgspec.structs.replace(
+        erase_footer(old, part, subject, count), segments=[], absorbed={}
+    )
+
+
+def _as_they_were(merged, check):
+    return (rows for _, rows in merged.groups(STORED.names, check))
 
 
 DECISIONS = [
     Mutant(
         "without the check of footers",
-        target="compactor.jobs.day.Day.leave_out",
-        replacement=lambda *_: None,
+        target="compactor.jobs.compact.Compactor._covered",
+        replacement=lambda self, folder, days, inputs: {day: set() for day in days},
     ),
     Mutant(
         "without the search for duplicates in parts",
@@ -125,9 +132,14 @@ DECISIONS = [
         replacement=_in_the_pass_alone,
     ),
     Mutant(
-        "a merged part names its last part's segments alone",
-        target="compactor.jobs.consolidate.merge_footers",
-        replacement=_only_new_segments,
+        "a settled part absorbs nothing",
+        target="compactor.jobs.settle._said",
+        replacement=_absorbs_nothing,
+    ),
+    Mutant(
+        "a settled part has the visits that its rows had before",
+        target="compactor.jobs.settle._with_visits",
+        replacement=_as_they_were,
     ),
     Mutant(
         "a part forgets its segments when rows are erased",
@@ -136,8 +148,8 @@ DECISIONS = [
     ),
     Mutant(
         "retention does not look at the spool",
-        target="compactor.jobs.expire._waits",
-        replacement=lambda *_: False,
+        target="compactor.jobs.expire.list_segments",
+        replacement=lambda spool: [],
     ),
     Mutant(
         "nothing is swept",
@@ -147,7 +159,7 @@ DECISIONS = [
     Mutant(
         "what is set aside is not kept",
         target="compactor.jobs.compact.Compactor._keep_set_aside",
-        replacement=lambda *_: 0,
+        replacement=lambda *_: Counter(),
     ),
     Mutant(
         "a torn tail is not cut off",

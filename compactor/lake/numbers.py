@@ -1,0 +1,53 @@
+"""Which of the consecutive numbers that somebody gave out: the segments of a writer, the parts of
+a compactor. Exact, and short, for they are hardly ever missing one.
+
+    Numbers := {owner: [[first, last], …]}      spans that ascend and do not touch
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+Numbers = dict[str, list[tuple[int, int]]]
+
+SPANS_MAX = 1_000  # 20 bytes each
+
+
+def of(numbers: Iterable[tuple[str, int]]) -> Numbers:
+    """From an owner and a number each."""
+    return joined({owner: [(number, number)]} for owner, number in numbers)
+
+
+def joined(many: Iterable[Numbers]) -> Numbers:
+    """All of them. With more than SPANS_MAX spans those of the owners go that come first."""
+    spans: Numbers = {}
+    for each in many:
+        for owner, more in each.items():
+            spans.setdefault(owner, []).extend(more)
+    merged = {owner: list(_merged(sorted(theirs))) for owner, theirs in spans.items()}
+    surplus = sum(map(len, merged.values())) - SPANS_MAX
+    while surplus > 0:
+        owner = next(iter(merged))
+        dropped = merged.pop(owner)
+        if surplus < len(dropped):
+            merged[owner] = list(islice(dropped, surplus, None))
+        surplus -= len(dropped)
+    return merged
+
+
+def has(numbers: Numbers, owner: str, number: int) -> bool:
+    return any(first <= number <= last for first, last in numbers.get(owner, ()))
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Those that touch or overlap become one."""
+    held: tuple[int, int] | None = None
+    for first, last in spans:
+        if held is None:
+            held = (first, last)
+        elif first <= held[1] + 1:
+            held = (held[0], max(held[1], last))
+        else:
+            yield held
+            held = (first, last)
+    if held is not None:
+        yield held
