@@ -6,8 +6,10 @@ answered is asked of these tables, which DuckDB bounds like everything that it k
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Self
 
+import duckdb
 import pyarrow as pa
 from msgspec import UNSET
 
@@ -22,6 +24,7 @@ from report.terms.zone import local_time
 
 Row = tuple[Any, ...]
 
+DROP_TRIES_MAX = 10  # each is over long before the next interrupt
 ENDS = """SELECT epoch_us(min("timestamp")), epoch_us(max("timestamp")) FROM events"""
 
 
@@ -78,7 +81,14 @@ class Figures:
 
     def close(self) -> None:
         for table in self._tables:
-            self._cursor.execute(f"DROP TABLE IF EXISTS temp.{table}").fetchall()
+            self._drop(table)
+
+    def _drop(self, table: str) -> None:
+        """Also where the question was interrupted, which may be done again and again."""
+        for _ in range(DROP_TRIES_MAX):
+            with suppress(duckdb.InterruptException):
+                self._cursor.execute(f"DROP TABLE IF EXISTS temp.{table}").fetchall()
+                return
 
     def _count(self, dates: Range) -> None:
         queries = {"main": self._query} | self._shares

@@ -24,6 +24,7 @@ class Dimension:
     parameters: dict[str, str] = field(default_factory=dict)
     is_always_told: bool = False  # an answer says of it, too, that it was not filtered by
     asked_as: str = ""  # its name in POST /query; empty: it is not asked for there
+    example: str = ""
 
     @property
     def characters_max(self) -> int:
@@ -44,9 +45,16 @@ _ROWS = (
         "event_type",
         is_always_told=True,
         asked_as="event:name",
+        example="signup",
     ),
     Dimension(
-        "path", "Path of the page", "path", "path", is_always_told=True, asked_as="event:page"
+        "path",
+        "Path of the page",
+        "path",
+        "path",
+        is_always_told=True,
+        asked_as="event:page",
+        example="/pricing",
     ),
     Dimension(
         "referrer",
@@ -55,6 +63,7 @@ _ROWS = (
         "nullif(referrer, '')",
         is_always_told=True,
         asked_as="visit:referrer",
+        example="https://t.co/x",
     ),
     Dimension(
         "referrer_host",
@@ -63,10 +72,16 @@ _ROWS = (
         HOST,
         is_always_told=True,
         asked_as="event:referrer_host",
+        example="news.example",
     ),
     Dimension("user_id", "Who it was", "user_id", "user_id", is_always_told=True),
     Dimension(
-        "source", "Who led there, by name", "utm_source", sources.SOURCE, asked_as="visit:source"
+        "source",
+        "Who led there, by name",
+        "utm_source",
+        sources.SOURCE,
+        asked_as="visit:source",
+        example="Google",
     ),
     Dimension(
         "channel",
@@ -74,6 +89,7 @@ _ROWS = (
         "utm_source",
         sources.CHANNEL,
         asked_as="visit:channel",
+        example="Organic Search",
     ),
     Dimension(
         "hostname",
@@ -81,22 +97,25 @@ _ROWS = (
         "hostname",
         "nullif(hostname, '')",
         asked_as="event:hostname",
+        example="www.example.com",
     ),
     *(
-        Dimension(name, words, name, f"nullif({name}, '')", asked_as=f"visit:{name}")
-        for name, words in (
-            ("utm_source", "utm_source of the address"),
-            ("utm_medium", "utm_medium of the address"),
-            ("utm_campaign", "utm_campaign of the address"),
-            ("utm_content", "utm_content of the address"),
-            ("utm_term", "utm_term of the address"),
-            ("click_id", "Parameter of an ad's click"),
-            ("browser", "Browser, or a robot's name"),
-            ("os", "Operating system"),
-            ("device", "Kind of device"),
-            ("bot", "Class of robot"),
-            ("country", "Country, by ISO 3166-1"),
-            ("language", "Language, by ISO 639"),
+        Dimension(
+            name, words, name, f"nullif({name}, '')", asked_as=f"visit:{name}", example=example
+        )
+        for name, words, example in (
+            ("utm_source", "utm_source of the address", "newsletter"),
+            ("utm_medium", "utm_medium of the address", "email"),
+            ("utm_campaign", "utm_campaign of the address", "spring"),
+            ("utm_content", "utm_content of the address", "button"),
+            ("utm_term", "utm_term of the address", "shoes"),
+            ("click_id", "Parameter of an ad's click", "gclid"),
+            ("browser", "Browser, or a robot's name", "Firefox"),
+            ("os", "Operating system", "Linux"),
+            ("device", "Kind of device", "mobile"),
+            ("bot", "Class of robot", "ai"),
+            ("country", "Country, by ISO 3166-1", "DE"),
+            ("language", "Language, by ISO 639", "de"),
         )
     ),
 )

@@ -72,9 +72,10 @@ def tables():
     metrics += [(f"{name}`", words) for name, words in REVENUE.items()]
     numbers = ", `".join(sorted(props, key=lambda one: OF_PROPS.index(one.split(":")[0])))
     metrics.append((numbers, "Of a prop's values that are numbers."))
-    told = [(f"{name}`", f"{row.words}.") for name, row in dimensions().items()]
+    told = [(f"{name}`", f"{row.words}.", row.example) for name, row in dimensions().items()]
+    assert all(example for *_, example in told)
     told += [
-        (f"{PROPS}KEY`", "A value of props."),
+        (f"{PROPS}KEY`", "A value of props.", "pro"),
         ("time`, `" + "`, `".join(TIMES) + "`", "Time."),
     ]
     operators = [
@@ -83,7 +84,7 @@ def tables():
     ]
     return {
         "metrics": table(("metric", "what it counts"), metrics),
-        "dimensions": table(("dimension", "what it is"), told),
+        "dimensions": table(("dimension", "what it is", "for example"), told),
         "operators": table(("operator", "it holds of", "for example"), operators),
     }
 

@@ -396,3 +396,29 @@ def test_goals_segments_and_the_zone_of_a_site_are_those_of_sites_toml(tmp_path)
         assert told(client, **VISITORS | {"site_id": ["shop", "blog"]})["query"]["tz"] == "UTC"
         wrong = client.post("/query", json=VISITORS | {"filters": [["is", "segment", ["x"]]]})
         assert "there are Phones" in wrong.json()["detail"]
+
+
+def test_a_question_that_takes_too_long_is_ended_and_leaves_nothing(tmp_path):
+    folder = Folder(tmp_path)
+    at = datetime(2025, 11, 12, tzinfo=UTC)
+    folder.holds(
+        *(
+            event(at, user_id=f"u{n}", path=f"/{n}", referrer=f"https://{n}.example/")
+            for n in range(60_000)
+        )
+    )
+    heavy = {
+        "site_id": "blog",
+        "date_range": "all",
+        "metrics": ["visitors", "visits", "percentage"],
+        "dimensions": ["visit:source", "visit:channel", "event:page"],
+    }
+    with asking(tmp_path, query_s_max=0.4) as client:
+        answer = client.post("/query", json=heavy)
+        assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+        small = {"site_id": "nobody", "date_range": "day", "metrics": ["visits"]}
+        assert client.post("/query", json=small).json()["results"][0]["metrics"] == [0]
+        runtime = client.app_state["runtime"]
+        for cursor in runtime.pool._idle:
+            left = "SELECT count(*) FROM duckdb_tables() WHERE temporary"
+            assert cursor.execute(left).fetchall() == [(0,)]

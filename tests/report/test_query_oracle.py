@@ -1,6 +1,9 @@
 """POST /query against counting by hand: all that can be asked, wherever the events are."""
 
+from datetime import timedelta
 from random import Random
+
+from msgspec.structs import replace
 
 from ingest.segment import CLOSED, OPEN
 from tests.processes import compact_once
@@ -98,3 +101,34 @@ def difference(told, counted):
         if not all(map(is_close, told[group], counted[group])):
             return group, told[group], counted[group]
     return None
+
+
+def test_what_is_asked_of_several_sites_or_compared_is_counted_by_hand_too(tmp_path):
+    random = Random(SEED + 1)
+    sites = list(filled(tmp_path, random).items())
+    with asking(tmp_path) as client:
+        for n, dimensions in enumerate([[], ["event:page"], ["visit:source"], ["event:goal"]] * 3):
+            (first, (zone, start, events)), (second, (*_, others)) = sites[n % 4 : n % 4 + 2]
+            body = question(random, first, zone, start, dimensions, ["has_done"])
+            body["metrics"] = [name for name in body["metrics"] if name != "percentage"]
+            both = [*apart(events, first), *apart(others, second)]
+            answer = told(client, body | {"site_id": [first, second]})
+            assert difference(answer, by_hand(body, both)) is None, body
+
+            dates = [f"{start:%Y-%m-%d}", f"{start + timedelta(days=1):%Y-%m-%d}"]
+            compared = {"mode": "custom", "date_range": dates}
+            rows = client.post("/query", json=body | {"include": {"comparisons": compared}}).json()
+            before = by_hand(body | {"date_range": dates}, events)
+            for row in rows["results"]:
+                group = tuple(row["dimensions"])
+                assert tuple(row["comparison"]["dimensions"]) == group
+                if group in before:
+                    told_then = {group: row["comparison"]["metrics"]}
+                    assert difference(told_then, {group: before[group]}) is None, body
+                else:
+                    assert not any(row["comparison"]["metrics"][:4])
+
+
+def apart(events, name):
+    """Of several sites everybody counts on each."""
+    return [replace(event, user_id=event.user_id and f"{name} {event.user_id}") for event in events]

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from urllib.parse import quote
 
 import pytest
 
@@ -32,9 +33,29 @@ METRICS =""",
     "dimensions": (
         "\n)\nDIMENSIONS =",
         """
-    Dimension("section", "First of the path", "path", "nullif(split_part(path, '/', 2), '')"),
+    Dimension(
+        "section",
+        "First of the path",
+        "path",
+        "nullif(split_part(path, '/', 2), '')",
+        asked_as="event:section",
+    ),
 )
 DIMENSIONS =""",
+    ),
+    "query/metrics": (
+        "\n)\nMETRICS =",
+        """
+    Metric("deepest", "Deepest path.", (Part("deep", "events", "max(len(path))", "max"),), "deep"),
+)
+METRICS =""",
+    ),
+    "query/operators": (
+        "\n)\nOPERATORS =",
+        """
+    Operator("ends_with", "ends like one", "texts", "(suffix({value}, {given}))", example='["/"]'),
+)
+OPERATORS =""",
     ),
     "filters": (
         "(IS,)",
@@ -49,7 +70,19 @@ SERIES = "/stats/timeseries?site_id=blog&from=2025-11-11&to=2025-11-12"
 BY_PATH = "/stats/breakdown?site_id=blog&by=path"
 BY_SECTION = "/stats/breakdown?site_id=blog&by=section"
 STARTS = "/stats?site_id=blog&path__starts_with=/blog"
-URLS = [PLAIN, SERIES, BY_PATH, BY_SECTION, STARTS, f"{PLAIN}&section=blog", f"{PLAIN}&section="]
+QUESTION = {"site_id": "blog", "date_range": "all", "metrics": ["deepest", "visitors"]}
+QUESTION |= {"dimensions": ["event:section"], "filters": [["ends_with", "event:page", ["a", "p"]]]}
+ANY = "/query?query=" + quote(json.dumps(QUESTION))
+URLS = [
+    ANY,
+    PLAIN,
+    SERIES,
+    BY_PATH,
+    BY_SECTION,
+    STARTS,
+    f"{PLAIN}&section=blog",
+    f"{PLAIN}&section=",
+]
 NOTHING_GIVEN = f"{PLAIN}&path__starts_with="
 ASK = """
 import json, sys
@@ -127,6 +160,11 @@ def test_an_operator_is_a_row(extended):
     assert "path__starts_with" not in figures(extended[SERIES])
 
 
+def test_so_they_are_of_the_language_of_questions(extended):
+    rows = [(*row["dimensions"], *row["metrics"]) for row in figures(extended[ANY])["results"]]
+    assert rows == [("blog", 7, 1), ("shop", 5, 1)]
+
+
 def test_the_document_has_what_the_rows_say(extended):
     document = figures(extended["/openapi.json"])
     parameters = document["paths"]["/stats"]["get"]["parameters"]
@@ -148,3 +186,4 @@ def test_what_no_row_says_is_refused(folder):
     with asking(folder.path) as client:
         for url in (BY_SECTION, STARTS, f"{PLAIN}&section=blog"):
             assert client.get(url).json()["code"] == "bad_parameter"
+        assert client.get(ANY).json()["code"] == "bad_query"

@@ -49,6 +49,7 @@ class Dimension:
     is_of_visit_alone: bool = False  # an event that is in no visit has none
     interval: Interval | None = None
     key: str = ""  # of props
+    example: str = ""
 
     @property
     def absent(self) -> str:
@@ -86,6 +87,7 @@ def dimensions() -> dict[str, Dimension]:
             "event" if each.asked_as.startswith("event:") else "visit",
             each.sql,
             is_of_each_event=each.name in _OF_EACH_EVENT,
+            example=each.example,
         )
         for each in DIMENSIONS.values()
         if each.asked_as
@@ -97,6 +99,7 @@ def dimensions() -> dict[str, Dimension]:
             "visit",
             _country_name(),
             is_of_each_event=True,
+            example="Germany",
         ),
         Dimension(
             "visit:entry_page",
@@ -104,6 +107,7 @@ def dimensions() -> dict[str, Dimension]:
             "visit",
             "if(visit_views > 0, path, NULL)",
             is_of_visit_alone=True,
+            example="/",
         ),
         Dimension(
             EXIT_PAGE,
@@ -111,8 +115,9 @@ def dimensions() -> dict[str, Dimension]:
             "visit",
             "visit_exit",
             is_of_visit_alone=True,
+            example="/thanks",
         ),
-        Dimension(GOAL, "Goal that the event fulfils", "event"),
+        Dimension(GOAL, "Goal that the event fulfils", "event", example="Signup"),
     ]
     return {row.name: row for row in rows}
 

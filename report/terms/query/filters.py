@@ -17,7 +17,7 @@ from typing import Any
 
 from ingest.sites.goals import Goal, Segment
 from report.terms.query import goals as of_goals
-from report.terms.query.dimensions import GOAL, Dimension, dimension, names
+from report.terms.query.dimensions import GOAL, Dimension, dimension
 from report.terms.query.operators import OPERATORS, Operator
 from report.terms.query.wrong import Wrong, unknown
 
@@ -146,7 +146,7 @@ class Reader:
 
     def _leaf(self, operator: Operator, given: list[Any], at: str) -> Filter:
         if len(given) < 2 or not isinstance(given[1], str):
-            raise Wrong(at, f"{operator.name} takes a dimension; there are {', '.join(names())}")
+            raise Wrong(at, f"{operator.name} takes a dimension, as event:page")
         of = dimension(given[1], f"{at}[1]")
         if of.level == "time":
             raise Wrong(f"{at}[1]", "time is no filter; date_range says which")

@@ -208,7 +208,7 @@ def _order(body: Body, dimensions: tuple[Dimension, ...]) -> tuple[Order, ...]:
             raise Wrong(
                 f"$.order_by[{n}][0]", f"{name[:100]!r} is not asked for; there are {there}"
             )
-    if body.order_by is None:
+    if not body.order_by:
         times = [n for n, each in enumerate(dimensions) if each.level == "time"]
         found = [*(Order("dimension", n, "asc") for n in times), Order("metric", 0, "desc")]
     return tuple(found)

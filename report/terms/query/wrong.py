@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+WHAT_CHARACTERS_MAX = 380  # so that the place is told whole
 ALL_MAX = 20  # of more words only those that are alike are told
 
 
@@ -10,7 +11,7 @@ class Wrong(ValueError):
     """`at` is a JSON path, as `$.filters[0][1]`."""
 
     def __init__(self, at: str, what: str) -> None:
-        super().__init__(f"{what} - at `{at}`")
+        super().__init__(f"{what[:WHAT_CHARACTERS_MAX]} - at `{at}`")
 
 
 def unknown(at: str, what: str, given: object, there: Iterable[str], more: str = "") -> Wrong:
