@@ -22,7 +22,7 @@ from report.snapshot.spool_events import OF_SITE
 from report.terms.period import Dates
 
 BATCH_ROWS = 65_536
-ENTRY_BYTES = 16_384  # of what is kept, beside its rows
+ENTRY_BYTES = 30_720  # of what is kept, beside its rows
 EVENT = ", ".join(f'"{name}"' for name in [*SCHEMA.names, DATE.name])
 OF_EVENT = pa.schema([READ.field(name) for name in [*SCHEMA.names, DATE.name]])
 VISITED = pa.schema([*OF_EVENT, *VISIT_SCHEMA])

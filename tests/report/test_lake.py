@@ -97,12 +97,16 @@ def test_what_is_no_part_is_named_and_does_no_harm(folder, caplog):
         assert year + name_of(5) not in str(figures(client, "/ledger"))
 
 
-def test_a_part_with_a_damaged_page_is_not_silently_left_out(folder):
-    folder.holds(*(event(path=f"/{n}") for n in range(1_000)))
-    part = part_of(folder, NOW)
+def damage_pages(part):
     content = bytearray(part.read_bytes())
     content[4 : len(content) // 2] = os.urandom(len(content) // 2 - 4)
     part.write_bytes(content)
+
+
+def test_a_part_with_a_damaged_page_is_not_silently_left_out(folder):
+    folder.holds(*(event(path=f"/{n}") for n in range(1_000)))
+    part = part_of(folder, NOW)
+    damage_pages(part)
     with asking(folder.path) as client:
         told = client.get("/stats?site_id=blog")
         assert (told.status_code, told.json()["code"]) == (503, "lake_unavailable")
@@ -374,15 +378,3 @@ def test_who_asks_for_dates_of_a_settled_part_gets_these_alone(folder, monkeypat
             assert len(lines) == 7 + 2
             assert views(client, **span, tz="Pacific/Kiritimati") == 7 + 1  # a date later there
             assert figures(client, "/ledger")["duplicates"] == 1
-
-
-def test_a_site_is_looked_for_in_parts_that_may_have_it_alone(folder, monkeypatch):
-    monkeypatch.setattr(site_rows, "SITE_ROWS_MAX", 0)
-    for site in ("a", "b", "c"):
-        folder.holds(event(site_id=site))
-    with asking(folder.path) as client:
-        assert figures(client, "/stats", site_id="b")["total_views"] == 1
-        for part in year_folder(folder).iterdir():
-            if pq.read_table(part)["site_id"][0].as_py() != "b":
-                part.write_bytes(b"damaged")
-        assert figures(client, "/stats", site_id="b", limit=3)["total_views"] == 1

@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 from random import Random
 from typing import get_args
+from unittest.mock import patch
 
 import msgspec
 import pyarrow.parquet as pq
@@ -147,15 +148,21 @@ def as_query(selection, filters):
     st.integers(1, 4),
     st.integers(0, 3),
     st.sampled_from([0, 4096, 1 << 27]),
+    st.sampled_from([0, 5, 100_000]),
 )
-def test_every_answer_is_what_counting_by_hand_gives(world, interval, by, limit, offset, memory):
+def test_every_answer_is_what_counting_by_hand_gives(
+    world, interval, by, limit, offset, memory, rows_max
+):
     segments, settled, selection, filters = world
     with tempfile.TemporaryDirectory() as path:
         folder = Folder(Path(path))
         events = oracle.unique(*fill(folder, segments, settled))
         asked = {"site_id": "blog", **as_query(selection, filters)}
         selected = list(oracle.select(events, "blog", **selection, **filters))
-        with asking(Path(path), spool_rows_bytes_max=memory) as client:
+        with (
+            patch("report.snapshot.site_rows.SITE_ROWS_MAX", rows_max),
+            asking(Path(path), spool_rows_bytes_max=memory) as client,
+        ):
             told = figures(client, "/stats", **asked, limit=limit)
             assert (
                 told["total_views"],

@@ -138,6 +138,17 @@ def test_a_spool_that_was_put_back_is_known_by_what_settled_parts_absorbed(folde
         assert day["total_views"] == 3
 
 
+def test_a_site_is_looked_for_in_parts_that_may_have_it_alone(folder, remembering):
+    folder.holds(event(site_id="a"), event(site_id="c"))
+    folder.holds(event(site_id="b"))
+    folder.segment([line(event(site_id="b"))])
+    for site, parts in (("a", 1), ("b", 2), ("c", 1), ("d", 0)):
+        snapshot = remembering.snapshots.take(ALL, site)
+        assert len(snapshot.parts) == parts
+        assert remembering.ask(site) == (parts > 0)
+    assert len(remembering.snapshots.take(ALL).parts) == 2
+
+
 def test_a_site_without_rows_is_not_remembered(folder, remembering):
     folder.holds(event())
     for n in range(20):
