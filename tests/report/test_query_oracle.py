@@ -3,6 +3,7 @@
 from datetime import timedelta
 from random import Random
 
+import pytest
 from msgspec.structs import replace
 
 from ingest.segment import CLOSED, OPEN
@@ -14,8 +15,7 @@ from tests.report.query_worlds import ZONES, pairings, question, site
 
 SEED = 1
 # Questions of which much is left, by all sites
-PLAIN = [([], [])] * 16
-PLAIN += [(["event:page"], [])] * 4 + [(["visit:entry_page"], [])] * 16 + [([], ["has_done"])] * 16
+PLAIN = [([], [])] * 16 + [([name], []) for name in ("event:page", "visit:entry_page")] * 4
 STATES = ("settled", "recent", "spool", "mixed")
 
 
@@ -78,18 +78,25 @@ def is_close(told, counted):
     return abs(told - counted) <= (0.0051 if isinstance(told, float) else 0)
 
 
-def test_every_answer_is_what_counting_by_hand_gives(tmp_path):
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data")
+    sites = list(filled(path, Random(SEED)).items())
+    with asking(path) as client:
+        yield client, sites
+
+
+def test_every_answer_is_what_counting_by_hand_gives(world):
     """Every metric with every dimension and every operator."""
+    client, sites = world
     random = Random(SEED)
-    sites = list(filled(tmp_path, random).items())
     wrong = []
-    with asking(tmp_path) as client:
-        for n, (dimensions, operators) in enumerate([*PLAIN, *pairings(random)]):
-            name, (zone, start, events) = sites[n % len(sites)]
-            body = question(random, name, zone, start, dimensions, operators)
-            answer, counted = told(client, body), by_hand(body, events)
-            if not alike(answer, counted):
-                wrong.append((body, difference(answer, counted)))
+    for n, (dimensions, operators) in enumerate([*PLAIN, *pairings(random)]):
+        name, (zone, start, events) = sites[n % len(sites)]
+        body = question(random, name, zone, start, dimensions, operators)
+        answer, counted = told(client, body), by_hand(body, events)
+        if not alike(answer, counted):
+            wrong.append((body, difference(answer, counted)))
     assert not wrong, f"{len(wrong)} of {n + 1}, as {wrong[:4]}"
 
 
@@ -103,30 +110,29 @@ def difference(told, counted):
     return None
 
 
-def test_what_is_asked_of_several_sites_or_compared_is_counted_by_hand_too(tmp_path):
-    random = Random(SEED + 1)
-    sites = list(filled(tmp_path, random).items())
-    with asking(tmp_path) as client:
-        for n, dimensions in enumerate([[], ["event:page"], ["visit:source"], ["event:goal"]] * 3):
-            (first, (zone, start, events)), (second, (*_, others)) = sites[n % 4 : n % 4 + 2]
-            body = question(random, first, zone, start, dimensions, ["has_done"])
-            body["metrics"] = [name for name in body["metrics"] if name != "percentage"]
-            both = [*apart(events, first), *apart(others, second)]
-            answer = told(client, body | {"site_id": [first, second]})
-            assert difference(answer, by_hand(body, both)) is None, body
+def test_what_is_asked_of_several_sites_or_compared_is_counted_by_hand_too(world):
+    client, sites = world
+    random = Random(SEED)
+    for n, dimensions in enumerate([[], ["event:page"], ["visit:source"], ["event:goal"]] * 2):
+        (first, (zone, start, events)), (second, (*_, others)) = sites[n % 4 : n % 4 + 2]
+        body = question(random, first, zone, start, dimensions, ["has_done"])
+        body["metrics"] = [name for name in body["metrics"] if name != "percentage"]
+        both = [*apart(events, first), *apart(others, second)]
+        answer = told(client, body | {"site_id": [first, second]})
+        assert difference(answer, by_hand(body, both)) is None, body
 
-            dates = [f"{start:%Y-%m-%d}", f"{start + timedelta(days=1):%Y-%m-%d}"]
-            compared = {"mode": "custom", "date_range": dates}
-            rows = client.post("/query", json=body | {"include": {"comparisons": compared}}).json()
-            before = by_hand(body | {"date_range": dates}, events)
-            for row in rows["results"]:
-                group = tuple(row["dimensions"])
-                assert tuple(row["comparison"]["dimensions"]) == group
-                if group in before:
-                    told_then = {group: row["comparison"]["metrics"]}
-                    assert difference(told_then, {group: before[group]}) is None, body
-                else:
-                    assert not any(row["comparison"]["metrics"][:4])
+        dates = [f"{start:%Y-%m-%d}", f"{start + timedelta(days=1):%Y-%m-%d}"]
+        compared = {"mode": "custom", "date_range": dates}
+        rows = client.post("/query", json=body | {"include": {"comparisons": compared}}).json()
+        before = by_hand(body | {"date_range": dates}, events)
+        for row in rows["results"]:
+            group = tuple(row["dimensions"])
+            assert tuple(row["comparison"]["dimensions"]) == group
+            if group in before:
+                told_then = {group: row["comparison"]["metrics"]}
+                assert difference(told_then, {group: before[group]}) is None, body
+            else:
+                assert not any(row["comparison"]["metrics"][:4])
 
 
 def apart(events, name):
