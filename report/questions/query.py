@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from ingest.http.body import decoded
 from report.http.query_string import Nothing, decode
+from report.http.reader import Audience
 from report.http.resource import Resource
 from report.http.responses import CSV, JSON, media_type_for, to_csv, to_json
 from report.problem import Code, Problem
@@ -65,6 +66,7 @@ def resource(path: str) -> Resource:
         answers=Answer,
         other_types=("text/csv",),
         is_cached=True,
+        audience=Audience.READERS_OF_SITE,
         asks=True,
     )
 

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from http import HTTPStatus
 
 import duckdb
 import msgspec
@@ -15,15 +16,16 @@ from report.engine.pool import Cursor
 from report.http.responses import entity_tag, is_known, not_modified, of_this_moment, tagged
 from report.problem import Code, Problem
 from report.questions.answer import Answer, told
+from report.questions.asked import named
 from report.questions.figures import Figures, resolved
-from report.questions.run import body_of, left_by, retried
+from report.questions.run import body_of, left_by, retried, told_by_itself
 from report.runtime import Runtime
 from report.snapshot.snapshot import Snapshot
 from report.terms import sources
 from report.terms.query.body import Body
 from report.terms.query.date_range import Range
 from report.terms.query.filters import Leaf, leaves
-from report.terms.query.request import Limits, Named, Query, read
+from report.terms.query.request import Limits, Query, read
 from report.terms.query.wrong import Wrong
 from report.terms.zone import to_instant
 
@@ -40,7 +42,10 @@ class Form:
 
 async def asked(request: Request, body: Body, form: Form) -> Response:
     """Raises Problem."""
-    return await retried(Run(request, body, form).attempt)
+    answer = await retried(Run(request, body, form).attempt)
+    if request.method == "POST" and answer.status_code == HTTPStatus.NOT_MODIFIED:
+        raise Problem(Code.UNCHANGED, "If-None-Match names the present answer.")  # RFC 9110, 13.2.2
+    return answer
 
 
 class Run:
@@ -48,6 +53,8 @@ class Run:
 
     def __init__(self, request: Request, body: Body, form: Form) -> None:
         """Raises Problem for what cannot be asked."""
+        for site in body.sites:  # first of all: a refusal may tell of a site
+            request.state.reader.check(site)
         self._request = request
         self._runtime: Runtime = request.state.runtime
         self._body = body
@@ -65,7 +72,7 @@ class Run:
             settings.query_rows_max,
         )
         try:
-            return read(self._body, limits, self._now, Named())
+            return read(self._body, limits, self._now, named(self._request, self._body.sites))
         except Wrong as wrong:
             raise _problem(wrong) from None
 
@@ -85,9 +92,10 @@ class Run:
             if self._form.depends_on_clock:
                 return of_this_moment(await make(), self._form.media_type)
             tag = self._tag(snapshots)
+            if not self._request.state.reader.is_operator:
+                told = await body_of(self._runtime, tag, make)
+                return told_by_itself(self._request, told, self._form.media_type)
             if is_known(self._request.headers, tag):
-                if self._request.method == "POST":
-                    raise Problem(Code.UNCHANGED, "If-None-Match names the present answer.")
                 self._runtime.telemetry.known("not_modified")
                 return not_modified(tag)
             told = await body_of(self._runtime, tag, make)

@@ -84,19 +84,12 @@ class Run:
             tag = self._tag(snapshot)
             make = partial(self._body, snapshot)
             if not self._request.state.reader.is_operator:
-                return self._told_by_itself(await body_of(self._runtime, tag, make))
+                body = await body_of(self._runtime, tag, make)
+                return told_by_itself(self._request, body, self._media_type)
             if is_known(self._request.headers, tag):
                 self._runtime.telemetry.known("not_modified")
                 return not_modified(tag)
             return tagged(await body_of(self._runtime, tag, make), tag, self._media_type)
-
-    def _told_by_itself(self, body: bytes) -> Response:
-        """With a tag of the answer alone. That of a snapshot also changes when something happens
-        that is of other sites."""
-        tag = entity_tag(self._media_type.encode(), body)
-        if is_known(self._request.headers, tag):
-            return not_modified(tag)
-        return tagged(body, tag, self._media_type)
 
     def _tag(self, snapshot: Snapshot) -> str:
         """Of all that the answer depends on: how it is told, what is asked, of which sites
@@ -129,6 +122,15 @@ async def body_of(runtime: Runtime, tag: str, make: Callable[[], Awaitable[bytes
     body = await make()
     runtime.answers.put(tag, body)
     return body
+
+
+def told_by_itself(request: Request, body: bytes, media_type: str) -> Response:
+    """With a tag of the answer alone. That of a snapshot also changes when something happens that
+    is of other sites."""
+    tag = entity_tag(media_type.encode(), body)
+    if is_known(request.headers, tag):
+        return not_modified(tag)
+    return tagged(body, tag, media_type)
 
 
 def left_by(request: Request) -> Callable[[], Awaitable[None]]:

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from report.http.query_string import decode
+from report.http.reader import Audience
 from report.http.resource import Resource
 from report.http.responses import JSON, to_json
 from report.questions.answer import Answer
@@ -117,6 +118,7 @@ def _resource(
         answers=answers,
         other_types=() if answers else (JSON,),
         is_cached=not depends_on_clock,
+        audience=Audience.READERS_OF_SITE,
         asks=True,
     )
 

@@ -365,6 +365,39 @@ def test_no_visits_are_made_for_a_count_of_views():
     assert needs(["visitors"], filters=[["has_done", ["is", "event:page", ["/"]]]])
 
 
+NAMED = """
+[shop]
+time_zone = "Pacific/Auckland"
+[[shop.goals]]
+name = "Order"
+event = "order"
+revenue = "amount"
+[[shop.segments]]
+name = "Phones"
+filters = [["is", "visit:device", ["mobile"]]]
+[blog]
+"""
+
+
+def test_goals_segments_and_the_zone_of_a_site_are_those_of_sites_toml(tmp_path):
+    folder = Folder(tmp_path)
+    query_page.fill(folder)
+    (tmp_path / "sites.toml").write_text(NAMED)
+    with asking(tmp_path, sites=str(tmp_path / "sites.toml")) as client:
+        order = {"name": "Order", "event": "order", "revenue": "amount"}
+        asked = {"metrics": ["visitors", "total_revenue"], "dimensions": ["event:goal"]}
+        zone = {"tz": "Pacific/Auckland"}
+        assert rows(client, **asked) == rows(client, **asked, **zone, goals=[order]) != []
+        phones = [["is", "visit:device", ["mobile"]]]
+        assert rows(client, filters=[["is", "segment", ["Phones"]]]) == rows(
+            client, filters=phones, **zone
+        )
+        assert told(client, **VISITORS)["query"]["tz"] == "Pacific/Auckland"
+        assert told(client, **VISITORS | {"site_id": ["shop", "blog"]})["query"]["tz"] == "UTC"
+        wrong = client.post("/query", json=VISITORS | {"filters": [["is", "segment", ["x"]]]})
+        assert "there are Phones" in wrong.json()["detail"]
+
+
 def test_a_question_that_takes_too_long_is_ended_and_leaves_nothing(tmp_path):
     folder = Folder(tmp_path)
     at = datetime(2025, 11, 12, tzinfo=UTC)

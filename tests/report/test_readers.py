@@ -1,5 +1,8 @@
 """Who may read: every path, for every kind of reader, about every kind of site."""
 
+import json
+from urllib.parse import urlencode
+
 import httpx2
 import pytest
 
@@ -48,7 +51,22 @@ OF_A_SITE = {
     "/robots": "",
     "/export": "",
     "/sites": "",
+    "/query": "",
+    "/api/v2/query": "",
+    "/api/v1/stats/aggregate": "",
+    "/api/v1/stats/timeseries": "",
+    "/api/v1/stats/breakdown": "&property=event:page",
+    "/api/v1/stats/realtime/visitors": "",
 }
+QUESTION = {"metrics": ["visitors"], "date_range": ["2025-11-11", "2025-11-12"]}
+
+
+def url_of(path, site):
+    if path.endswith("/query"):
+        return f"{path}?" + urlencode({"query": json.dumps(QUESTION | {"site_id": site})})
+    return f"{path}?site_id={site}{OF_A_SITE[path]}"
+
+
 OF_NO_SITE = {
     "/sites": 5,
     "/ledger": 6,
@@ -94,23 +112,40 @@ def test_every_path_is_in_the_table():
 
 @pytest.mark.parametrize("reader", READERS)
 def test_who_may_read_which_site(client, reader):
-    for path, more in OF_A_SITE.items():
+    for path in OF_A_SITE:
         refusals = set()
         for site, expected in zip(ASKED, READERS[reader], strict=False):
-            url = f"{path}?site_id={site}{more}"
+            url = url_of(path, site)
             known = client.get(url, headers=shows("operator"))  # now the answer is remembered
             told = client.get(url, headers=shows(reader))
             assert status(told) == expected, f"{reader}: {url}"
             tag = {"if-none-match": known.headers.get("etag", "*")}
             again = client.get(url, headers=shows(reader) | tag)
             if expected == 200:
-                assert sorted(told.content) == sorted(known.content) or "live" in path
+                assert (
+                    sorted(told.content) == sorted(known.content)
+                    or "live" in path
+                    or "real" in path
+                )
                 assert again.status_code in (200, 304)
             else:
                 head = client.head(url, headers=shows(reader))
                 assert (again.content, head.status_code) == (told.content, expected)
                 refusals.add((told.content, tuple(sorted(told.headers.items()))))
         assert len(refusals) <= 1, f"{reader} can tell them apart: {refusals}"
+
+
+def test_a_question_about_several_sites_is_for_who_may_read_all_of_them(client):
+    def asked(reader, **more):
+        return client.post("/query", json=QUESTION | more, headers=shows(reader))
+
+    both = ["public", "private"]
+    assert asked("its reader", site_id=both).status_code == 200
+    assert asked("another's", site_id=both).status_code == 403
+    assert asked("another's", site_id="private", metrics=["x"]).status_code == 403
+    goal = {"filters": [["is", "event:goal", ["x"]]]}
+    for site in ("private", "nobody"):  # a refusal would tell of its goals
+        assert "there" not in asked("another's", site_id=site, **goal).text
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -143,7 +178,7 @@ def test_what_happens_to_other_sites_shows_in_no_tag_of_a_reader(tmp_path):
     (tmp_path / "sites.toml").write_text(SITES)
     for site in ("private", "acme"):
         folder.holds(event(site_id=site))
-    questions = ["/sites", *(f"{path}?site_id=private{more}" for path, more in OF_A_SITE.items())]
+    questions = ["/sites", *(url_of(path, "private") for path in OF_A_SITE)]
 
     def tags(client, reader):
         told = {url: client.get(url, headers=shows(reader)) for url in questions}

@@ -53,3 +53,7 @@ class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ) = UNSET
     bots: Bots | None = None
     goals: Goals = ()  # beside those of the site, by whose names they go
+
+    @property
+    def sites(self) -> list[str]:
+        return [self.site_id] if isinstance(self.site_id, str) else self.site_id

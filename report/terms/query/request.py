@@ -117,7 +117,7 @@ def read(body: Body, limits: Limits, now: int, sites: Named) -> Query:
     if page.limit is not UNSET and page.limit > limits.rows:
         raise Wrong("$.pagination.limit", f"an answer has at most {limits.rows:,} rows")
     return Query(
-        sites=tuple([body.site_id] if isinstance(body.site_id, str) else body.site_id),
+        sites=tuple(body.sites),
         zone=zone,
         bots=body.bots or _bots_unless_given(dimensions, filters),
         range=range,
@@ -135,7 +135,7 @@ def read(body: Body, limits: Limits, now: int, sites: Named) -> Query:
 
 
 def _bound_terms(body: Body, limits: Limits) -> None:
-    sites = [body.site_id] if isinstance(body.site_id, str) else body.site_id
+    sites = body.sites
     if len(sites) > limits.sites:
         raise Wrong("$.site_id", f"a question is about at most {limits.sites} sites")
     for n, site in enumerate(sites):
