@@ -11,7 +11,7 @@ what an event itself says of its visitor must not be mistaken for what its reque
 from datetime import timedelta
 
 from ingest import timestamp
-from ingest.client import Client
+from ingest.client import Client, stranger
 from ingest.event import ReceivedEvent
 from ingest.rate import Rate
 from ingest.receipt import Receipt
@@ -32,7 +32,16 @@ class Admission:
 
     def __init__(self, settings: Settings, watched: Watched | None) -> None:
         self._watched = watched
+        self._trusted_proxies = settings.trusted_proxies
         self._rate = Rate(settings.rate_per_s, settings.rate_burst) if settings.rate_per_s else None
+
+    def asks_nothing_of(self, peer: str) -> bool:
+        """Of no request that comes from there: so its connection need not ask here."""
+        return (
+            self._watched is None
+            and not self._trusted_proxies
+            and (self._rate is None or stranger(peer) is None)
+        )
 
     def sender(self, client: Client, is_import: bool = False) -> "Sender | None":
         """None if any site_id is taken from anybody. Raises Refused when it sends too much."""

@@ -68,6 +68,10 @@ class EventConnection(Connection):
         self.trusted_proxies: str = app_state["settings"].trusted_proxies
         self.plain_targets: dict[bytes, Options] = app_state["plain_targets"]
 
+        # Fixed for the life of this one
+        self.peer = ""
+        self.is_unasked = False  # what it sends is taken, whoever sends it
+
         # Events that are not answered yet, in the order in which they came
         self.due: deque[Due] = deque()
 
@@ -81,6 +85,11 @@ class EventConnection(Connection):
 
     def may_parse(self) -> bool:
         return len(self.due) <= PIPELINE_MAX and super().may_parse()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.peer = self.client[0] if self.client else ""
+        self.is_unasked = self.admission.asks_nothing_of(self.peer)
 
     # Parser callbacks
 
@@ -130,10 +139,11 @@ class EventConnection(Connection):
 
     def _line(self, body: bytes, options: Options) -> bytes:
         """Raises Refused."""
-        peer = self.client[0] if self.client else ""
-        client = Client(peer, self.event_headers, self.trusted_proxies)
-        sender = self.admission.sender(client)
         receipt = self.spool.receipt()
+        if self.is_unasked and not options.visitor:
+            return to_line(body, receipt)
+        client = Client(self.peer, self.event_headers, self.trusted_proxies)
+        sender = self.admission.sender(client)
         identify = self.context.identify(client, receipt) if options.visitor else None
         return to_line(body, receipt, identify, sender)
 
