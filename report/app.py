@@ -30,9 +30,12 @@ from report.problem import Code, Problem
 from report.questions import (
     breakdown,
     download,
+    funnel,
+    journeys,
     ledger,
     live,
     query,
+    retention,
     robots,
     sites,
     stats_v1,
@@ -49,7 +52,10 @@ logger = logging.getLogger("report")
 QUESTIONS = (totals, timeseries, breakdown, robots, live, sites, ledger)
 RESOURCES = (
     *(resource(each.QUESTION) for each in QUESTIONS),
-    *query.RESOURCES,
+    *query.QUESTION.resources,
+    *funnel.QUESTION.resources,
+    *retention.QUESTION.resources,
+    *journeys.QUESTION.resources,
     *stats_v1.RESOURCES,
     download.RESOURCE,
     *operations.RESOURCES,

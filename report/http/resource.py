@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from report.http.query_string import Nothing
 from report.http.reader import Audience
+from report.problem import Code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,7 @@ class Resource:
     is_cached: bool = False  # by ETag
     audience: Audience = Audience.OPERATOR
     asks: bool = False  # a query, which may fail
+    refuses: tuple[Code, ...] = ()  # in ways of its own
 
     @property
     def methods(self) -> list[str]:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from ingest.sites.watched import Watched
 from report.http.query_string import decode
-from report.terms.query.request import Named
+from report.terms.query.selected import Named
 from report.terms.selection import UTC, Dated
 
 Asked = TypeVar("Asked", bound=msgspec.Struct)
@@ -40,4 +40,5 @@ def named(request: Request, sites: Sequence[str]) -> Named:
         UTC if len(zones) > 1 or zone is msgspec.UNSET else zone,
         tuple(goal for goal in first.goals if all(goal in site.goals for site in others)),
         tuple(each for each in first.segments if all(each in site.segments for site in others)),
+        tuple(each for each in first.funnels if all(each in site.funnels for site in others)),
     )

@@ -61,6 +61,11 @@ def date_of(interval: Interval, key: int, zone: str) -> date:
     return local_time(zone, key).date() if interval in OF_THE_CLOCK else utc_date(key)
 
 
+def key_of(interval: Interval, day: date) -> int:
+    """The key of the bucket that has this local date. Not for hours and minutes."""
+    return midnight(first_day(interval, day))
+
+
 def first_day(interval: Interval, day: date) -> date:
     """The first day of the bucket that has this day. Weeks are those of ISO 8601."""
     if interval == "week":
