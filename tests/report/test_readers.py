@@ -43,6 +43,12 @@ TOKEN = {
 }
 
 # What each path is asked with, beside the site; every path is in one of the two tables
+QUESTIONS = {
+    "query": {"metrics": ["visitors"]},
+    "funnel": {"steps": [["is", "event:page", ["/secret"]], ["is", "event:name", ["signup"]]]},
+    "retention": {"interval": "day"},
+    "journeys": {"from": "/secret"},
+}
 OF_A_SITE = {
     "/stats": "",
     "/stats/timeseries": "&interval=day&date=2025-11-12",
@@ -51,19 +57,18 @@ OF_A_SITE = {
     "/robots": "",
     "/export": "",
     "/sites": "",
-    "/query": "",
-    "/api/v2/query": "",
+    **dict.fromkeys((path for name in QUESTIONS for path in (f"/{name}", f"/api/v2/{name}")), ""),
     "/api/v1/stats/aggregate": "",
     "/api/v1/stats/timeseries": "",
     "/api/v1/stats/breakdown": "&property=event:page",
     "/api/v1/stats/realtime/visitors": "",
 }
-QUESTION = {"metrics": ["visitors"], "date_range": ["2025-11-11", "2025-11-12"]}
 
 
 def url_of(path, site):
-    if path.endswith("/query"):
-        return f"{path}?" + urlencode({"query": json.dumps(QUESTION | {"site_id": site})})
+    if question := QUESTIONS.get(path.rpartition("/")[2]):
+        asked = {"site_id": site, "date_range": ["2025-11-11", "2025-11-12"]} | question
+        return f"{path}?" + urlencode({"query": json.dumps(asked)})
     return f"{path}?site_id={site}{OF_A_SITE[path]}"
 
 
@@ -137,7 +142,8 @@ def test_who_may_read_which_site(client, reader):
 
 def test_a_question_about_several_sites_is_for_who_may_read_all_of_them(client):
     def asked(reader, **more):
-        return client.post("/query", json=QUESTION | more, headers=shows(reader))
+        question = {"metrics": ["visitors"], "date_range": ["2025-11-11", "2025-11-12"]} | more
+        return client.post("/query", json=question, headers=shows(reader))
 
     both = ["public", "private"]
     assert asked("its reader", site_id=both).status_code == 200
