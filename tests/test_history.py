@@ -149,6 +149,9 @@ def test_the_view_has_the_right_types(lake):
         "engaged_ms,BIGINT",
         "scroll,BIGINT",
         "date,DATE",
+        *(f"visit{name},INTEGER" for name in ("", "_views", "_events", "_ms")),
+        "visit_engaged_ms,BIGINT",
+        "visit_exit,VARCHAR",
     ]
 
 
