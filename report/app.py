@@ -45,7 +45,7 @@ logger = logging.getLogger("report")
 QUESTIONS = (totals, timeseries, breakdown, robots, live, sites, ledger)
 RESOURCES = (
     *(resource(each.QUESTION) for each in QUESTIONS),
-    *query.RESOURCES,
+    *query.QUESTION.resources,
     *stats_v1.RESOURCES,
     download.RESOURCE,
     *operations.RESOURCES,

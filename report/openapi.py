@@ -79,7 +79,7 @@ def _responses(resource: Resource, takes: type[Struct], asks_token: bool) -> dic
     if resource.answers:
         content = _json(resource.answers) | content
     responses: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
-    refuses = [Code.BAD_PARAMETER, Code.METHOD_NOT_ALLOWED, Code.UNKNOWN_HOST]
+    refuses = [Code.BAD_PARAMETER, Code.METHOD_NOT_ALLOWED, Code.UNKNOWN_HOST, *resource.refuses]
     if takes is resource.body:
         refuses += [Code.TOO_LARGE, Code.UNSUPPORTED_ENCODING]
     if resource.is_cached and takes is resource.body:

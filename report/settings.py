@@ -92,6 +92,9 @@ class Settings(
     query_rows_max: Annotated[
         int, Meta(ge=1, le=100_000, description="Rows of its answer; more are had by offset.")
     ] = 10_000
+    query_periods_max: Annotated[
+        int, Meta(ge=2, le=1_000, description="Days, weeks or months of one POST /retention.")
+    ] = 120
     exports_max: Annotated[
         int, Meta(ge=1, le=64, description="Exports that run at once; more are refused: 503.")
     ] = 2

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from report.http.query_string import Nothing
+from report.problem import Code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ class Resource:
     is_cached: bool = False  # by ETag
     is_open: bool = False  # to who has no token
     asks: bool = False  # a query, which may fail
+    refuses: tuple[Code, ...] = ()  # in ways of its own
 
     @property
     def methods(self) -> list[str]:

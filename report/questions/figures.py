@@ -4,54 +4,24 @@ What is counted of a site on some dates becomes a table of the cursor's own (sta
 answered is asked of these tables, which DuckDB bounds like everything that it keeps.
 """
 
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Self
 
 import duckdb
 import pyarrow as pa
-from msgspec import UNSET
 
+from report.questions.events_of import events_of
 from report.questions.statement import merged, needs_visits, statement
 from report.snapshot.definition import Cursor
 from report.snapshot.relation import Relation
-from report.snapshot.visits import events_with_visits
 from report.terms.query.date_range import Range
 from report.terms.query.parts import VISITORS
 from report.terms.query.request import Query
-from report.terms.selection import TYPE, Selection
-from report.terms.zone import local_time
 
 Row = tuple[Any, ...]
 
 DROP_TRIES_MAX = 10  # each is over long before the next interrupt
-ENDS = """SELECT epoch_us(min("timestamp")), epoch_us(max("timestamp")) FROM events"""
-
-
-def selection(query: Query, dates: Range, site: str) -> Selection:
-    """Every event of the site on the UTC dates that have a part of these."""
-    ends = dates.utc_dates
-    every_type: dict[str, Any] = {TYPE: ""}
-    return Selection(
-        site_id=site,
-        first=ends.first or UNSET,
-        last=ends.last or UNSET,
-        bots=query.bots,
-        **every_type,
-    )
-
-
-def resolved(query: Query, relations: Sequence[Relation], now: int) -> Query:
-    """With dates, where it is about all time."""
-    if not query.range.is_open:
-        return query
-    instants = [now]
-    for site, relation in zip(query.sites, relations, strict=True):
-        [ends] = relation.ask(selection(query, query.range, site), ENDS)
-        instants += [each for each in ends if each is not None]
-    days = [local_time(query.zone, each).date() for each in (min(instants), max(instants))]
-    return query.since(*days)
 
 
 class Figures:
@@ -97,15 +67,11 @@ class Figures:
         for nth, (site, relation) in enumerate(
             zip(self._query.sites, self._relations, strict=True)
         ):
-            asked = selection(self._query, dates, site)
-            if with_visits:
-                events = events_with_visits(self._cursor, relation.snapshot, asked)
-            else:
-                events = relation.events(asked)
+            events = events_of(relation, self._query, dates, site, with_visits)
             for name, query in queries.items():
                 sql = statement(query, dates, with_visits)
                 self._tables.append(self._table(name, nth))
-                events.keep(self._cursor, self._table(name, nth), sql, **_used(query, sql))
+                events.keep(self._cursor, self._table(name, nth), sql, **query.bound.used_in(sql))
 
     def page(self) -> list[Row]:
         """The dimensions and then the metrics of each row that is asked for."""
@@ -188,12 +154,6 @@ def _same(left: str, right: str, pairs: Sequence[tuple[int, int]]) -> str:
     """The SQL for groups that are one."""
     each = (f"{left}.d{a} IS NOT DISTINCT FROM {right}.d{b}" for a, b in pairs)
     return " AND ".join(each) or "true"
-
-
-def _used(query: Query, sql: str) -> dict[str, Any]:
-    """The parameters that a statement has: DuckDB takes no others."""
-    names = set(re.findall(r"\$(given_\d+)", sql))
-    return {name: query.bound.parameters[name] for name in names}
 
 
 def has_visitors(query: Query) -> bool:

@@ -10,21 +10,16 @@ from collections.abc import Iterator, Sequence
 from report.terms.query import goals as of_goals
 from report.terms.query.date_range import Range
 from report.terms.query.dimensions import EXIT_PAGE, GOAL, dimensions
-from report.terms.query.filters import Leaf, behaviours, is_of_visits, leaves
+from report.terms.query.filters import Leaf, is_of_visits, leaves
 from report.terms.query.parts import READING, WHO_BY_VISITS, Part, parts_of
 from report.terms.query.request import Query
-from report.terms.query.seen import VISIT, Seen
+from report.terms.query.seen import VISIT, Seen, looks_at_visits
 
 
 def needs_visits(query: Query) -> bool:
     """Or is it enough to look at each event by itself?"""
-    every = [leaf for each in query.filters for leaf in leaves(each)]
-    told = [*query.dimensions, *(leaf.dimension for leaf in every if isinstance(leaf, Leaf))]
-    return (
-        any(part.over != "events" or "visit" in part.sql for part in _parts(query))
-        or any(each.is_of_visit for each in told)
-        or any(True for each in query.filters for _ in behaviours(each))
-    )
+    of_parts = any(part.over != "events" or "visit" in part.sql for part in _parts(query))
+    return of_parts or looks_at_visits(query.dimensions, query.filters)
 
 
 def merged(query: Query, pieces: str) -> str:

@@ -21,6 +21,7 @@ from report.http.query_string import decode
 from report.http.resource import Resource
 from report.http.responses import JSON, to_json
 from report.questions.answer import Answer
+from report.questions.query import KIND
 from report.questions.query_run import Form, asked
 from report.questions.question import format_of
 from report.questions.stats_v1_words import (
@@ -94,9 +95,10 @@ def tell_realtime(answer: Answer) -> bytes:
 
 
 async def _answer(
-    takes: type[Any], write: Callable[[Any], Body], form: Form, request: Request
+    takes: type[Any], write: Callable[[Any], Body], form: Form[Answer], request: Request
 ) -> Response:
-    return await asked(request, write(decode(request.scope["query_string"], takes)), form)
+    body = write(decode(request.scope["query_string"], takes))
+    return await asked(request, KIND, body, form)
 
 
 def _resource(

@@ -14,7 +14,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from report.problem import Code, Problem
 from report.terms.period import ONE_DAY
-from report.terms.query.body import Body, Comparison, Include, Pagination
+from report.terms.query.asking import Pagination
+from report.terms.query.body import Body, Comparison, Include
 from report.terms.query.date_range import add_months
 from report.terms.selection import Site
 

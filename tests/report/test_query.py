@@ -9,7 +9,8 @@ import pytest
 
 from report.questions.statement import needs_visits
 from report.terms.query.body import Body
-from report.terms.query.request import Limits, Named, read
+from report.terms.query.request import read
+from report.terms.query.selected import Limits, Named
 from tests.report import query_page
 from tests.report.holding import Folder, asking, event
 
@@ -351,7 +352,7 @@ def test_no_text_of_a_request_is_more_than_a_value(tmp_path):
 
 
 def test_no_visits_are_made_for_a_count_of_views():
-    limits = Limits(1, 100, 8, 100, 100)
+    limits = Limits(1, 100, 8, 100, 100, 100)
 
     def needs(metrics, **asked):
         body = Body(site_id="x", date_range="day", metrics=metrics, **asked)

@@ -1,5 +1,6 @@
 """The parameters of a statement: whatever a request gives is bound, and never part of its text."""
 
+import re
 from typing import Any
 
 
@@ -14,3 +15,8 @@ class Bound:
         name = f"given_{len(self.parameters)}"
         self.parameters[name] = value
         return f"${name}"
+
+    def used_in(self, sql: str) -> dict[str, Any]:
+        """The parameters that a statement has: DuckDB takes no others."""
+        names = set(re.findall(r"\$(given_\d+)", sql))
+        return {name: self.parameters[name] for name in names}

@@ -10,7 +10,7 @@ to be known these have the columns of compactor.lake.visits.
 What is asked for adds to these relations, so `relations` comes last.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ingest.sites.goals import Goal
 from report.terms.buckets import key_sql
@@ -18,12 +18,32 @@ from report.terms.query import goals as of_goals
 from report.terms.query.bound import Bound
 from report.terms.query.date_range import Range
 from report.terms.query.dimensions import GOAL, Dimension
-from report.terms.query.filters import AND, HAS_NOT_DONE, NOT, OR, Filter, GoalLeaf, Leaf, Tree
+from report.terms.query.filters import (
+    AND,
+    HAS_NOT_DONE,
+    NOT,
+    OR,
+    Filter,
+    GoalLeaf,
+    Leaf,
+    Tree,
+    behaviours,
+    leaves,
+)
 from report.terms.zone import to_datetime
 
 VISIT = 'user_id, "date", visit'
 
 Value = Callable[[Dimension], str]
+
+
+def looks_at_visits(dimensions: Iterable[Dimension], filters: Iterable[Filter]) -> bool:
+    """Or do they say of each event by itself what it is?"""
+    given = list(filters)
+    every = [leaf for each in given for leaf in leaves(each)]
+    told = [*dimensions, *(leaf.dimension for leaf in every if isinstance(leaf, Leaf))]
+    behaved = any(True for each in given for _ in behaviours(each))
+    return behaved or any(each.is_of_visit for each in told)
 
 
 class Seen:
