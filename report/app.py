@@ -26,6 +26,7 @@ from report.problem import Code, Problem
 from report.questions import (
     breakdown,
     download,
+    funnel,
     ledger,
     live,
     query,
@@ -46,6 +47,7 @@ QUESTIONS = (totals, timeseries, breakdown, robots, live, sites, ledger)
 RESOURCES = (
     *(resource(each.QUESTION) for each in QUESTIONS),
     *query.QUESTION.resources,
+    *funnel.QUESTION.resources,
     *stats_v1.RESOURCES,
     download.RESOURCE,
     *operations.RESOURCES,

@@ -5,18 +5,13 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
+from report.questions.about import Understood, Warned, understood, warned
 from report.questions.before import Compared, beside
 from report.questions.figures import Figures, has_visitors
 from report.questions.labels import buckets_of, labels
 from report.terms.query.body import Body
 from report.terms.query.parts import VISITORS
 from report.terms.query.request import Query
-from report.terms.zone import DAY_US
-
-OF_DAYS = (
-    "Their identities are made for one day, so who came on several days is counted on each of them."
-)
-OF_SITES = "The sum over sites: who was on several of them is counted on each."
 
 
 class Result(Struct, frozen=True):
@@ -27,11 +22,6 @@ class Result(Struct, frozen=True):
     comparison: Compared | UnsetType = UNSET
 
 
-class Warned(Struct, frozen=True):
-    code: str
-    warning: str
-
-
 class About(Struct, frozen=True):
     total_rows: int | UnsetType = UNSET
     time_labels: list[str] | UnsetType = UNSET
@@ -39,19 +29,12 @@ class About(Struct, frozen=True):
     metric_warnings: dict[str, Warned] | UnsetType = UNSET
 
 
-class Asked(Struct, frozen=True):
-    """The question as it was understood."""
-
-    site_id: str | list[str]
+class Asked(Understood, frozen=True, kw_only=True):
     metrics: list[str]
-    date_range: list[str]
-    filters: list[Any]
     dimensions: list[str]
     order_by: list[tuple[str, str]]
     include: dict[str, Any]
     pagination: dict[str, int]
-    tz: str
-    bots: str
     comparison_date_range: list[str] | UnsetType = UNSET
 
 
@@ -94,17 +77,10 @@ def _about(query: Query, figures: Figures) -> About:
 
 
 def _warnings(query: Query, figures: Figures) -> dict[str, Warned]:
-    intervals = query.range.intervals
-    is_of_one_day = not intervals or intervals[0][0] // DAY_US == (intervals[-1][1] - 1) // DAY_US
     if not has_visitors(query):
         return {}
-    if len(query.sites) > 1:
-        warned = Warned("sum_of_sites", OF_SITES)
-    elif not is_of_one_day and figures.are_of_days():
-        warned = Warned("sum_of_days", OF_DAYS)
-    else:
-        return {}
-    return {each.name: warned for each in query.metrics if VISITORS in each.parts}
+    found = warned(query, figures.are_of_days)
+    return {each.name: found for each in query.metrics if VISITORS in each.parts} if found else {}
 
 
 def _asked(body: Body, query: Query) -> Asked:
@@ -117,15 +93,11 @@ def _asked(body: Body, query: Query) -> Asked:
     if query.include.comparisons:
         include["comparisons"] = query.include.comparisons
     return Asked(
-        site_id=body.site_id,
+        **understood(body, query),
         metrics=body.metrics,
-        date_range=query.range.ends,
-        filters=body.filters or [],
         dimensions=body.dimensions or [],
         order_by=[(names[each.of][each.number], each.direction) for each in query.order],
         include=include,
         pagination={"limit": query.limit, "offset": query.offset},
-        tz=query.zone,
-        bots=query.bots,
         comparison_date_range=query.compared.ends if query.compared else UNSET,
     )

@@ -89,6 +89,11 @@ class Range:
         """No visit is in it by half."""
         return all(start % DAY_US == end % DAY_US == 0 for start, end in self.intervals)
 
+    @property
+    def is_of_one_utc_date(self) -> bool:
+        found = self.intervals
+        return not found or found[0][0] // DAY_US == (found[-1][1] - 1) // DAY_US
+
     def before(self, now: int) -> "Range":
         """What it is compared with as the previous period."""
         if self.instants:
