@@ -19,6 +19,7 @@ class Code(StrEnum):
     BAD_PARAMETER = "bad_parameter"
     BAD_QUERY = "bad_query"
     UNCHANGED = "unchanged"
+    DAILY_IDENTITIES = "daily_identities"
     UNAUTHORIZED = "unauthorized"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
@@ -36,6 +37,9 @@ PROBLEMS = Problems(
         Code.BAD_QUERY: Kind(HTTPStatus.BAD_REQUEST, "The question cannot be asked like this"),
         Code.UNCHANGED: Kind(
             HTTPStatus.PRECONDITION_FAILED, "The answer is still the one you have"
+        ),
+        Code.DAILY_IDENTITIES: Kind(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "Visitors have no identity beyond a day"
         ),
         Code.UNKNOWN_HOST: Kind(
             HTTPStatus.MISDIRECTED_REQUEST, "This service does not go by that name"

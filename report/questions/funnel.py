@@ -1,23 +1,21 @@
 """POST /funnel, /api/v2/funnel: how many go from step to step, see report.terms.query.funnel.
 
-What is counted of each site becomes a table of the cursor's own, one row a unit; see Definition.
+Of each site one row a unit is kept; then those of all sites are counted.
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
 from report.engine.pool import Cursor
 from report.questions.about import Understood, Warned, understood, warned
-from report.questions.events_of import events_of
+from report.questions.events_of import kept
 from report.questions.funnel_statement import needs_visits, statement
 from report.questions.labels import label
 from report.questions.query_run import Kind, Relations
 from report.questions.written import Written
-from report.snapshot.relation import Relation
 from report.terms.query.funnel import FunnelBody, FunnelQuery, Order, Step, Unit, read
 from report.terms.zone import SECOND_US
 
@@ -63,28 +61,13 @@ class FunnelAnswer(Struct, frozen=True, kw_only=True):
 
 
 def ask(cursor: Cursor, body: FunnelBody, query: FunnelQuery, every: Relations) -> FunnelAnswer:
-    with _units(cursor, query, every[0]) as units:
+    with kept(cursor, query, every[0], statement, needs_visits(query)) as units:
         rows = cursor.execute(_counted(query, units)).fetchall()
         return FunnelAnswer(
             results=[_result(query, row) for row in rows],
             meta=_about(cursor, query, units),
             query=_asked(body, query),
         )
-
-
-@contextmanager
-def _units(cursor: Cursor, query: FunnelQuery, relations: Sequence[Relation]) -> Iterator[str]:
-    """The SQL for the units of all sites."""
-    tables = [f"funnel_{nth}" for nth, _ in enumerate(query.sites)]
-    try:
-        for table, site, relation in zip(tables, query.sites, relations, strict=True):
-            events = events_of(relation, query, query.range, site, needs_visits(query))
-            sql = statement(query)
-            events.keep(cursor, table, sql, **query.bound.used_in(sql))
-        yield f"({' UNION ALL '.join(f'FROM temp.{table}' for table in tables)})"
-    finally:
-        for table in tables:
-            cursor.execute(f"DROP TABLE IF EXISTS temp.{table}").fetchall()
 
 
 def _counted(query: FunnelQuery, units: str) -> str:
