@@ -19,7 +19,9 @@ from tests.report.holding import Folder, asking, event
 
 PAGE = PROJECT / "docs" / "query.md"
 MONDAY = datetime(2025, 11, 3, tzinfo=UTC)
-QUESTION = re.compile(r"```json\n(\{\"site_id.*?)\n```\n(?:\n```json\n.*?\n```\n)?", re.S)
+QUESTION = re.compile(
+    r"```json(?: (/\w+))?\n(\{\"site_id.*?)\n```\n(?:\n```json\n.*?\n```\n)?", re.S
+)
 
 
 def fill(folder):
@@ -106,17 +108,17 @@ def written(page):
     with tempfile.TemporaryDirectory() as folder:
         fill(Folder(Path(folder)))
         with asking(Path(folder)) as client:
-            return QUESTION.sub(lambda match: answered(client, match[1]), page)
+            return QUESTION.sub(lambda match: answered(client, match[1], match[2]), page)
 
 
-def answered(client, question):
-    told = client.post("/query", content=question)
+def answered(client, path, question):
+    told = client.post(path or "/query", content=question)
     assert told.status_code == 200, told.text
     answer = told.json()
     lines = [json.dumps(row, ensure_ascii=False) for row in answer["results"]]
     shown = '{"results": [\n  ' + ",\n  ".join(lines) + "],\n "
     shown += f'"meta": {json.dumps(answer["meta"], ensure_ascii=False)}, "query": …}}'
-    return f"```json\n{question}\n```\n\n```json\n{shown}\n```\n"
+    return f"```json{f' {path}' if path else ''}\n{question}\n```\n\n```json\n{shown}\n```\n"
 
 
 if __name__ == "__main__":
