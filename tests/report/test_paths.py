@@ -8,7 +8,7 @@ import pytest
 
 from ingest.sites.goals import Funnel, Goal
 from report.terms.query import funnel
-from report.terms.query.selected import Known, Limits
+from report.terms.query.selected import Limits, Named
 from tests.report.holding import Folder, asking, event
 
 DATES = {"date_range": ["2025-11-10", "2025-11-16"]}
@@ -109,11 +109,11 @@ def test_a_funnel_is_split_by_the_event_that_it_begins_with(blog):
 def test_a_funnel_of_the_site_is_asked_for_by_its_name():
     goals = (Goal(name="A", page="/a"), Goal(name="B", page="/b"))
     buy = Funnel(name="Buy", steps=("A", "B"), window_s=60, unit="visit", order="strict")
-    known = Known(goals, (), (buy,))
+    owner = Named("UTC", goals, (), (buy,))
 
     def read(**asked):
         body = funnel.FunnelBody(**BLOG | asked)
-        return funnel.read(body, Limits(1, 100, 8, 100, 100, 100), 10**15, known)
+        return funnel.read(body, Limits(1, 100, 8, 100, 100, 100), 10**15, owner)
 
     asked = read(funnel="Buy")
     assert asked.steps == ("A", "B") and asked.goals == goals
