@@ -1,12 +1,11 @@
 """The events that a question of the language is about, and all of whose dates they are."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from msgspec import UNSET
 
-from report.snapshot.definition import Cursor, Definition
+from report.snapshot.definition import Definition
 from report.snapshot.relation import Relation
 from report.snapshot.visits import events_with_visits
 from report.terms.query.date_range import Range
@@ -38,28 +37,6 @@ def resolved(asked: Asked, relations: Sequence[Relation], now: int) -> Asked:
         instants += [each for each in ends if each is not None]
     days = [local_time(asked.zone, each).date() for each in (min(instants), max(instants))]
     return asked.since(*days)
-
-
-@contextmanager
-def kept(
-    cursor: Cursor,
-    asked: Asked,
-    relations: Sequence[Relation],
-    statement: Callable[[Asked], str],
-    with_visits: bool,
-) -> Iterator[str]:
-    """The SQL for what a statement gives of all sites: of each it is a table of the cursor's own,
-    which DuckDB bounds like everything that it keeps."""
-    tables = [f"kept_{nth}" for nth, _ in enumerate(asked.sites)]
-    try:
-        for table, site, relation in zip(tables, asked.sites, relations, strict=True):
-            sql = statement(asked)
-            events = events_of(relation, asked, asked.range, site, with_visits)
-            events.keep(cursor, table, sql, **asked.bound.used_in(sql))
-        yield f"({' UNION ALL '.join(f'FROM temp.{table}' for table in tables)})"
-    finally:
-        for table in tables:
-            cursor.execute(f"DROP TABLE IF EXISTS temp.{table}").fetchall()
 
 
 def _selection(asked: Selected, dates: Range, site: str) -> Selection:

@@ -5,13 +5,12 @@ answered is asked of these tables, which DuckDB bounds like everything that it k
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, Self
 
-import duckdb
 import pyarrow as pa
 
 from report.questions.events_of import events_of
+from report.questions.kept import drop
 from report.questions.statement import merged, needs_visits, statement
 from report.snapshot.definition import Cursor
 from report.snapshot.relation import Relation
@@ -20,8 +19,6 @@ from report.terms.query.parts import VISITORS
 from report.terms.query.request import Query
 
 Row = tuple[Any, ...]
-
-DROP_TRIES_MAX = 10  # each is over long before the next interrupt
 
 
 class Figures:
@@ -52,14 +49,7 @@ class Figures:
 
     def close(self) -> None:
         for table in self._tables:
-            self._drop(table)
-
-    def _drop(self, table: str) -> None:
-        """Also where the question was interrupted, which may be done again and again."""
-        for _ in range(DROP_TRIES_MAX):
-            with suppress(duckdb.InterruptException):
-                self._cursor.execute(f"DROP TABLE IF EXISTS temp.{table}").fetchall()
-                return
+            drop(self._cursor, table)
 
     def _count(self, dates: Range) -> None:
         queries = {"main": self._query} | self._shares

@@ -11,8 +11,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from report.engine.pool import Cursor
 from report.questions.about import Understood, Warned, understood, warned
-from report.questions.events_of import kept
 from report.questions.funnel_statement import needs_visits, statement
+from report.questions.kept import kept
 from report.questions.labels import label
 from report.questions.query_run import Kind, Relations
 from report.questions.written import Written

@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from report.engine.pool import Cursor
 from report.questions.about import Understood, understood
-from report.questions.events_of import kept
+from report.questions.kept import kept
 from report.questions.query_run import Kind, Relations
 from report.questions.written import Written
 from report.terms.query.dimensions import PAGE
