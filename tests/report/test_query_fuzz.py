@@ -1,4 +1,4 @@
-"""Whatever is written into POST /query: an answer of the right shape, or a refusal that says where.
+"""Whatever is written into a question: an answer of the right shape, or a refusal that says where.
 
 `python -m tests.report.test_query_fuzz 5000` asks so many.
 """
@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -69,37 +70,82 @@ DATES = st.sampled_from(
         ["2025-02-30", "2025-11-12"],
     ]
 )
-BODIES = st.fixed_dictionaries(
-    {
-        "site_id": mostly(st.sampled_from(["shop", ["shop", "blog"]])),
-        "metrics": mostly(st.lists(mostly(METRICS), min_size=1, max_size=4, unique_by=str)),
-        "date_range": mostly(DATES),
-    },
-    optional={
-        "dimensions": mostly(st.lists(mostly(DIMENSIONS), max_size=3, unique_by=str)),
-        "filters": mostly(st.lists(FILTERS, max_size=3)),
-        "tz": mostly(st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Apia"])),
-        "order_by": st.lists(st.tuples(METRICS, st.sampled_from(["asc", "desc"])), max_size=1),
-        "bots": st.sampled_from(["include", "exclude", "only"]),
-        "goals": st.lists(st.sampled_from(GOALS), max_size=3),
-        "pagination": st.sampled_from([{"limit": 3}, {"offset": 10**6}, {}]),
-        "include": st.sampled_from(
-            [
-                {"time_labels": True, "total_rows": True},
-                {"comparisons": {"mode": "previous_period"}},
-                {"comparisons": {"mode": "year_over_year"}, "imports": True},
-                {"comparisons": {"mode": "custom", "date_range": ["2025-11-01", "2025-11-02"]}},
-            ]
-        ),
-    },
-)
+SELECTED = {
+    "site_id": mostly(st.sampled_from(["shop", ["shop", "blog"]])),
+    "date_range": mostly(DATES),
+}
+SELECTED_OPTIONALLY = {
+    "filters": mostly(st.lists(FILTERS, max_size=3)),
+    "tz": mostly(st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Apia"])),
+    "bots": st.sampled_from(["include", "exclude", "only"]),
+    "goals": st.lists(st.sampled_from(GOALS), max_size=3, unique_by=str),
+}
+PAGES = st.sampled_from([{"limit": 3}, {"offset": 10**6}, {}])
+GOAL_NAMES = st.sampled_from([goal["name"] for goal in GOALS])
 
 
-def ask(client, body):
+def bodies(required, optional):
+    others = {name: each for name, each in SELECTED_OPTIONALLY.items() if name not in required}
+    return st.fixed_dictionaries(SELECTED | required, optional=others | optional)
+
+
+BODIES = {
+    "/query": bodies(
+        {"metrics": mostly(st.lists(mostly(METRICS), min_size=1, max_size=4, unique_by=str))},
+        {
+            "dimensions": mostly(st.lists(mostly(DIMENSIONS), max_size=3, unique_by=str)),
+            "order_by": st.lists(st.tuples(METRICS, st.sampled_from(["asc", "desc"])), max_size=1),
+            "pagination": PAGES,
+            "include": st.sampled_from(
+                [
+                    {"time_labels": True, "total_rows": True},
+                    {"comparisons": {"mode": "previous_period"}},
+                    {"comparisons": {"mode": "year_over_year"}, "imports": True},
+                    {"comparisons": {"mode": "custom", "date_range": ["2025-11-01", "2025-11-02"]}},
+                ]
+            ),
+        },
+    ),
+    "/funnel": bodies(
+        {
+            "steps": mostly(st.lists(GOAL_NAMES | GOAL_NAMES | FILTERS, min_size=2, max_size=4)),
+            "goals": st.just(GOALS),
+        },
+        {
+            "window_s": mostly(st.sampled_from([1, 60, 10**7])),
+            "unit": mostly(st.sampled_from(["visitor", "visit"])),
+            "order": mostly(st.sampled_from(["sequential", "strict", "any"])),
+            "dimensions": mostly(st.lists(mostly(DIMENSIONS), max_size=1)),
+            "pagination": PAGES,
+        },
+    ),
+    "/retention": bodies(
+        {},
+        {
+            "interval": mostly(st.sampled_from(["day", "week", "month"])),
+            "periods": mostly(st.sampled_from([1, 1_000])),
+        },
+    ),
+    "/journeys": bodies(
+        {},
+        {
+            "from": mostly(LEAVES | FILTERS | TEXTS),
+            "to": mostly(LEAVES | FILTERS | TEXTS),
+            "steps": mostly(st.sampled_from([2, 10])),
+            "dimensions": mostly(st.sampled_from([["event:page"], ["event:name"], []])),
+            "pagination": PAGES,
+        },
+    ),
+}
+
+
+def ask(client, path, body):
     """The status."""
-    answer = client.post("/query", json=body)
+    answer = client.post(path, json=body)
     told = answer.json()
-    if answer.status_code == 200:
+    if answer.status_code == 200 and path != "/query":
+        assert told.keys() == {"results", "meta", "query"}
+    elif answer.status_code == 200:
         width = len(body.get("dimensions") or []), len(body["metrics"])
         for row in told["results"]:
             assert (len(row["dimensions"]), len(row["metrics"])) == width, body
@@ -109,25 +155,28 @@ def ask(client, body):
     return answer.status_code
 
 
-def run(examples):
+def run(path, examples):
     statuses = []
     with tempfile.TemporaryDirectory() as folder:
         query_page.fill(Folder(Path(folder)))
         with asking(Path(folder)) as client:
 
             @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
-            @given(BODIES)
+            @given(BODIES[path])
             def asked(body):
-                statuses.append(ask(client, body))
+                statuses.append(ask(client, path, body))
 
             asked()
     return statuses
 
 
-def test_whatever_is_asked_is_answered_or_refused():
-    assert set(run(60)) == {200, 400}
+@pytest.mark.parametrize("path", BODIES)
+def test_whatever_is_asked_is_answered_or_refused(path):
+    assert set(run(path, 60 if path == "/query" else 30)) == {200, 400}
 
 
 if __name__ == "__main__":
-    statuses = run(int(sys.argv[1]))
-    print(f"{len(statuses)} asked: {statuses.count(200)} answered, {statuses.count(400)} refused")
+    for path in BODIES:
+        statuses = run(path, int(sys.argv[1]))
+        answered, refused = statuses.count(200), statuses.count(400)
+        print(f"{path}: {len(statuses)} asked, {answered} answered, {refused} refused")
