@@ -8,7 +8,7 @@ of_days   was its visitor made for one day?
 from collections.abc import Iterator
 
 from report.terms.query.funnel import FunnelQuery
-from report.terms.query.order import IN_ORDER
+from report.terms.query.order import numbered
 from report.terms.query.parts import IS_DAILY
 from report.terms.query.seen import VISIT, Seen, looks_at_visits
 from report.terms.zone import SECOND_US
@@ -40,40 +40,58 @@ def _events(query: FunnelQuery, seen: Seen) -> str:
     unit = UNITS[query.unit]
     steps = [seen.passes([step], seen.of_event) for step in query.fulfils]
     told = ", ".join(f"({step}) AS is_{n}" for n, step in enumerate(steps))
+    names = ", ".join(f"is_{n}" for n, _ in enumerate(steps))
     d0 = seen.of_event(query.dimensions[0]) if query.dimensions else "NULL"
-    any_step = " OR ".join(f"is_{n}" for n, _ in enumerate(steps))
-    passes = seen.passes(query.filters, seen.of_event)
-    return f"""
-        SELECT {unit}, epoch_us("timestamp") AS moment, d0,
-            {", ".join(f"is_{n}" for n, _ in enumerate(steps))},
-            row_number() OVER (PARTITION BY {unit} ORDER BY {IN_ORDER}) AS n
-        FROM (
-            SELECT *, {d0} AS d0, {told} FROM seen
-            WHERE {seen.is_event} AND {seen.is_dated()} AND {passes} AND user_id IS NOT NULL
-                {"AND visit IS NOT NULL" if query.unit == "visit" else ""}
-        ) {"" if query.order == "strict" else f"WHERE {any_step}"}"""
+    conditions = [
+        seen.is_event,
+        seen.is_dated(),
+        seen.passes(query.filters, seen.of_event),
+        f"({unit.replace(', ', ' IS NOT NULL AND ')} IS NOT NULL)",
+    ]
+    rows = f"""(
+                    SELECT *, epoch_us("timestamp") AS moment, {d0} AS d0, {told}
+                    FROM seen WHERE {" AND ".join(conditions)}
+                )"""
+    if query.order != "strict":
+        rows += f" WHERE {names.replace(', ', ' OR ')}"
+    return numbered(rows, unit, f"{unit}, moment, d0, {names}")
 
 
 def _one_after_another(query: FunnelQuery) -> Iterator[str]:
     """`attempt_n` are the attempts that reached step n, `attempt` all of these."""
     unit = UNITS[query.unit]
-    same = " AND ".join(f"attempt.{name} = event.{name}" for name in unit.split(", "))
-    following = "event.n > attempt.n" if query.order == "sequential" else "event.n = attempt.n + 1"
-    join = "ASOF JOIN" if query.order == "sequential" else "JOIN"
-    yield f"""attempt_0 AS MATERIALIZED (
-        SELECT {unit}, n AS start, n, moment AS began, [moment] AS moments, d0
-        FROM event WHERE is_0
+    last = len(query.fulfils) - 1
+    following = {n: _following(query, n) for n in range(1, last + 1)}
+    yield f"""linked AS MATERIALIZED (
+        SELECT *, {", ".join(f"{sql} AS following_{n}" for n, sql in following.items())},
+            NULL AS following_{last + 1}
+        FROM event WINDOW later AS (
+            PARTITION BY {unit} ORDER BY n ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
+        )
     )"""
-    for n in range(1, len(query.fulfils)):
+    yield f"""attempt_0 AS MATERIALIZED (
+        SELECT {unit}, n AS start, following_1 AS following, moment AS began,
+            [moment] AS moments, d0
+        FROM linked WHERE is_0
+    )"""
+    for n in range(1, last + 1):
         yield f"""attempt_{n} AS MATERIALIZED (
-        SELECT {", ".join(f"attempt.{name}" for name in unit.split(", "))}, start, event.n,
-            began, list_append(moments, moment) AS moments, attempt.d0
-        FROM attempt_{n - 1} AS attempt {join} (FROM event WHERE is_{n}) AS event
-        ON {same} AND {following}
+        SELECT {unit}, start, following_{n + 1} AS following, began,
+            list_append(moments, moment) AS moments, attempt.d0
+        FROM attempt_{n - 1} AS attempt JOIN (
+            SELECT * EXCLUDE d0, n AS following FROM linked WHERE is_{n}
+        ) USING ({unit}, following)
         WHERE moment <= began + {query.window_s * SECOND_US:d}
     )"""
-    every = " UNION ALL ".join(f"FROM attempt_{n}" for n, _ in enumerate(query.fulfils))
+    every = " UNION ALL ".join(f"FROM attempt_{n}" for n in range(last + 1))
     yield f"attempt AS ({every})"
+
+
+def _following(query: FunnelQuery, step: int) -> str:
+    """The number of the event that can be this step, of an attempt that has come to the event."""
+    if query.order == "strict":
+        return "n + 1"
+    return f"min(n) FILTER (is_{step}) OVER later"
 
 
 def _in_any_order(query: FunnelQuery) -> Iterator[str]:

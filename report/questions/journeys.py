@@ -14,7 +14,7 @@ from report.questions.query_run import Kind, Relations
 from report.questions.written import Written
 from report.terms.query.dimensions import PAGE
 from report.terms.query.journeys import End, JourneysBody, JourneysQuery, read
-from report.terms.query.order import IN_ORDER
+from report.terms.query.order import numbered
 from report.terms.query.parts import IS_VIEW
 from report.terms.query.seen import VISIT, Seen
 
@@ -61,15 +61,17 @@ def statement(query: JourneysQuery) -> str:
     is_told = IS_VIEW if query.told_by.name == PAGE else "event_type <> 'engagement'"
     is_end = seen.passes([query.end], seen.of_event) if query.end else "true"
     passes = seen.passes(query.filters, seen.of_event)
+    rows = f"""(
+                    SELECT *, {is_told} AS is_told, {is_end} AS is_end,
+                        coalesce({seen.of_event(query.told_by)}, '{query.told_by.absent}') AS step
+                    FROM seen
+                    WHERE {seen.is_event} AND {seen.is_dated()} AND {passes} AND visit IS NOT NULL
+                )"""
     visit = f"PARTITION BY {VISIT}"
     side, direction = ("<=", "DESC") if query.is_to else (">=", "ASC")
     return f"""
     , {", ".join(seen.relations())}, event AS (
-        SELECT {VISIT}, {is_told} AS is_told, {is_end} AS is_end,
-            coalesce({seen.of_event(query.told_by)}, '{query.told_by.absent}') AS step,
-            row_number() OVER ({visit} ORDER BY {IN_ORDER}) AS n
-        FROM seen
-        WHERE {seen.is_event} AND {seen.is_dated()} AND {passes} AND visit IS NOT NULL
+        {numbered(rows, VISIT, f"{VISIT}, is_told, is_end, step")}
     ), side AS (
         SELECT * FROM event
         QUALIFY n {side} min(n) FILTER (is_end) OVER ({visit})

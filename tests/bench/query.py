@@ -2,9 +2,11 @@
 
     python -m tests.bench.query --events 1000000 10000000 --cache FOLDER
 
-Twelve questions about the biggest of 200 sites and its last 30 of 40 days, asked of report as a
-process over HTTP by one client (1) and by eight at once (8); every question has another limit, so
-that no answer comes from report's cache. `views` counts views and visitors alone, to compare with.
+Twelve questions about the biggest of 200 sites and its last 30 of 40 days, two funnels of three
+steps and journeys; and of another site, whose visitors go by names, who came back. All are asked of
+report as a process over HTTP by one client (1) and by eight at once (8); every question has another
+limit, so that no answer comes from report's cache. `views` counts views and visitors alone, to
+compare with.
 
 ClickHouse (chdb, MergeTree ordered by site and time) runs inside the process that asks, without
 HTTP, and is given more than report has: besides the same rows the visits that each belongs to and
@@ -44,7 +46,8 @@ DAYS = 40
 LAST_DAY = date(2025, 11, 12)
 FIRST = datetime(2025, 11, 13, tzinfo=UTC) - timedelta(days=DAYS)
 MONTH = [str(LAST_DAY - timedelta(days=29)), str(LAST_DAY)]
-BIGGEST = "site-000"
+WEEKS = [str(LAST_DAY - timedelta(days=DAYS - 1)), str(LAST_DAY)]
+BIGGEST, WITH_NAMES = "site-000", "site-001"
 EVENTS_A_VISIT = 5.1
 SEGMENT_ROWS = 200_000
 _limits = count()
@@ -53,7 +56,9 @@ TRAFFIC = """
     WITH visit AS (
         SELECT n, 'site-' || lpad(floor(200 * pow(r1, 3))::INT::VARCHAR, 3, '0') AS site_id,
             floor(40 * r2)::INT AS day, day * 86400 + r3 * 84000 AS start,
-            'd:' || md5(concat(day, site_id, floor($visits / 40 * r5)))[:16] AS user_id,
+            CASE WHEN site_id = 'site-001' THEN concat('user-', floor($visits / 400 * r5))
+                ELSE 'd:' || md5(concat(day, site_id, floor($visits / 40 * r5)))[:16]
+                END AS user_id,
             CASE WHEN r6 < 0.03 THEN 'search' END AS bot,
             CASE WHEN r7 < 0.3 THEN 'https://www.google.com/' WHEN r7 < 0.4 THEN 'https://t.co/'
                 WHEN r7 < 0.6 THEN concat('https://ref', (50 * r8)::INT, '.example/')
@@ -109,6 +114,29 @@ QUESTIONS: dict[str, dict[str, Any]] = {
         "metrics": ["visits", "bounce_rate"],
         "filters": [["is", "event:page", ["/page/1"]]],
     },
+    "funnel of three steps": {
+        "steps": [
+            ["is", "event:name", ["page_view"]],
+            ["is", "event:page", ["/page/0", "/page/1", "/page/2"]],
+            ["is", "event:name", ["signup"]],
+        ]
+    },
+    "funnel of visits": {
+        "steps": [
+            ["is", "event:name", ["page_view"]],
+            ["is", "event:page", ["/page/0", "/page/1", "/page/2"]],
+            ["is", "event:name", ["signup"]],
+        ],
+        "unit": "visit",
+    },
+    "journeys": {"from": "/page/1"},
+    "retention of six weeks": {"site_id": WITH_NAMES, "date_range": WEEKS},
+}
+PATHS = {
+    "funnel of three steps": "/funnel",
+    "funnel of visits": "/funnel",
+    "journeys": "/journeys",
+    "retention of six weeks": "/retention",
 }
 IS_EVENT = "event_type <> 'engagement'"
 BOUNCES = "countIf(visit_views = 1 AND visit_events = 0 AND visit_engaged_ms < 10000)"
@@ -120,6 +148,21 @@ OF_SITE = f"""FROM events WHERE site_id = '{BIGGEST}' AND bot IS NULL
 EVENTS, VISITS = f"{OF_SITE} AND {IS_EVENT}", f"{OF_SITE} AND visit_views IS NOT NULL"
 MS = "round(sum(visit_ms) / 1000 / count(), 2)"
 SAW = f"(user_id, date, visit) IN (SELECT user_id, date, visit {EVENTS} AND path = '/page/1')"
+
+
+STEPS = (
+    "event_type = 'page_view'",
+    "path IN ('/page/0', '/page/1', '/page/2')",
+    "event_type = 'signup'",
+)
+
+
+def funnel(unit: str, among: str) -> str:
+    """In microseconds; a step is later than the one before, as no two events are at one time."""
+    at = "toUInt64(toUnixTimestamp64Micro(timestamp))"
+    level = f"windowFunnel(86400000000)({at}, {', '.join(STEPS)})"
+    counts = ", ".join(f"countIf(level >= {n})" for n in (1, 2, 3))
+    return f"SELECT {counts} FROM (SELECT {level} AS level {among} GROUP BY {unit})"
 
 
 def grouped(key: str, figures: str, among: str) -> str:
@@ -142,6 +185,22 @@ CLICKHOUSE = {
         "country", f"{VISITORS}, count()", f"{EVENTS} AND event_type = 'signup'"
     ),
     "visits that saw a page": f"SELECT count(), {BOUNCE} {VISITS} AND {SAW}",
+    "funnel of three steps": funnel("user_id", EVENTS),
+    "funnel of visits": funnel("user_id, date, visit", f"{EVENTS} AND visit IS NOT NULL"),
+    "journeys": f"""SELECT count() AS visits FROM (
+            SELECT arrayCompact(arraySort(x -> x.1, groupArray((timestamp, path))).2) AS pages,
+                indexOf(pages, '/page/1') AS first, arraySlice(pages, first, 5) AS way
+            {EVENTS} AND event_type = 'page_view' AND visit IS NOT NULL
+            GROUP BY user_id, date, visit HAVING first > 0
+        ) GROUP BY way ORDER BY visits DESC LIMIT 100""",
+    "retention of six weeks": f"""SELECT cohort, week, count() FROM (
+            SELECT week, min(week) OVER (PARTITION BY user_id) AS cohort FROM (
+                SELECT DISTINCT user_id, toMonday(timestamp) AS week FROM events
+                WHERE site_id = '{WITH_NAMES}' AND bot IS NULL AND user_id IS NOT NULL
+                    AND {IS_EVENT} AND timestamp >= '{WEEKS[0]}'
+                    AND timestamp < toDate('{WEEKS[1]}') + 1
+            )
+        ) GROUP BY cohort, week""",
 }
 CREATE = """
     CREATE TABLE events ENGINE = MergeTree ORDER BY (site_id, timestamp)
@@ -212,14 +271,21 @@ def load(data_dir: Path) -> Callable[[str], Any] | None:
     return lambda sql: opened.query(sql, "JSONCompact")
 
 
-def asker(report: Stage, question: dict[str, Any]) -> Callable[[], float]:
+def body_of(name: str) -> dict[str, Any]:
+    return {"site_id": BIGGEST, "date_range": MONTH, **QUESTIONS[name]}
+
+
+def asker(report: Stage, name: str) -> Callable[[], float]:
     http = httpx2.Client(timeout=600)
-    body = {"site_id": BIGGEST, "date_range": MONTH, **question}
+    url = report.url + PATHS.get(name, "/query")
 
     def ask() -> float:
-        page = {"limit": 1_000 + next(_limits) % 9_000}
+        nth = next(_limits)
+        other = {"pagination": {"limit": 1_000 + nth % 9_000}}
+        if PATHS.get(name) == "/retention":
+            other = {"periods": 10 + nth % 900}
         started = time.perf_counter()
-        answer = http.post(f"{report.url}/query", json=body | {"pagination": page})
+        answer = http.post(url, json=body_of(name) | other)
         assert answer.status_code == 200, answer.text
         return time.perf_counter() - started
 
@@ -233,12 +299,24 @@ def seconds(run: Callable[[str], Any], sql: str) -> float:
 
 
 def agree(report: Stage, run: Callable[[str], Any], name: str) -> bool:
-    body = {"site_id": BIGGEST, "date_range": MONTH, **QUESTIONS[name]}
-    told = httpx2.post(f"{report.url}/query", json=body, timeout=600).json()["results"]
-    ours = sorted([round(float(each), 1) for each in row["metrics"]] for row in told)
-    keys = len(QUESTIONS[name].get("dimensions", []))
+    url = report.url + PATHS.get(name, "/query")
+    told = httpx2.post(url, json=body_of(name), timeout=600).json()["results"]
+    ours = sorted([round(float(each), 1) for each in figures(row)] for row in told)
     rows = json.loads(str(run(CLICKHOUSE[name])))["data"]
+    if PATHS.get(name) == "/retention":
+        cohorts = sorted({row[0] for row in rows})
+        rows = [[int(row[2]) for row in sorted(rows) if row[0] == first] for first in cohorts]
+    keys = len(QUESTIONS[name].get("dimensions", []))
     return ours == sorted([round(float(each), 1) for each in row[keys:]] for row in rows)
+
+
+def figures(row: dict[str, Any]) -> list[Any]:
+    """Of a row of an answer to whichever question."""
+    if "steps" in row:
+        return [step["count"] for step in row["steps"]]
+    if "cohort" in row:
+        return [row["visitors"], *row["returned"]]
+    return list(row["metrics"]) if "metrics" in row else [row["visits"]]
 
 
 def memory_mib(report: Stage) -> float:
@@ -256,9 +334,9 @@ def run_one(events: int, cache: Path) -> None:
     print(f"\n{events:,} events".ljust(35) + "".join(f"{head:>9}" for head in heads))
     with running("report", data_dir, query_s_max=600) as report:
         cpu_s = cpu_of(report)
-        for name, question in QUESTIONS.items():
-            one = measure(asker(report, question), cpu_s)
-            eight = measure(asker(report, question), cpu_s, CLIENTS)
+        for name in QUESTIONS:
+            one = measure(asker(report, name), cpu_s)
+            eight = measure(asker(report, name), cpu_s, CLIENTS)
             other: tuple[float, ...] = ()
             if run:
                 other = measure(partial(seconds, run, CLICKHOUSE[name]), time.process_time)

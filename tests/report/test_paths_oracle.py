@@ -169,15 +169,15 @@ def test_who_came_back_is_what_counting_by_hand_gives(world):
 def test_journeys_are_what_counting_by_hand_gives(world):
     client, sites = world
     ends = [("any", False), ("/a", False), ("/a", True), ("Order", True), ("Order", False)]
-    ends += [("German", True), ("page b", False)]
+    ends += [("German", True), ("page b", False), ("Read", True), ("Read", False)]
     every = product(ends, (["event:page"], ["event:name"]))
     for n, ((name, is_to), dimensions) in enumerate(every):
         site, asked = STATES[n % 4], STEPS[name][0]
-        asked = ["is", "event:goal", ["Order"]] if name == "Order" else asked
+        asked = ["is", "event:goal", [name]] if name in ("Order", "Read") else asked
         body = {"site_id": site, "steps": 2 + n % 4, "dimensions": dimensions}
         body |= {} if name == "any" else {"to" if is_to else "from": asked}
         answer = told(client, "/journeys", body | {"pagination": {"limit": 10_000}})
-        by_hand = Paths(sites[site], body | {"date_range": DATES})
+        by_hand = Paths(sites[site], body | {"date_range": DATES}, [name])
         counted = by_hand.journeys(name, is_to)
         assert {tuple(row["journey"]): row["visits"] for row in answer["results"]} == counted, body
         assert answer["meta"]["visits"] == counted.total() > 20
