@@ -32,7 +32,6 @@ from report.terms.period import Dates
 
 SITE_ROWS_BYTES_MAX = 64 << 20
 LATE_VISITS_BYTES_MAX = 64 << 20
-ANSWERS_BYTES_MAX = 32 << 20
 SNAPSHOTS_AT_ONCE = 8
 
 
@@ -60,7 +59,7 @@ class Runtime:
 
         self._database = connect(settings, self._scratch.folder)
         self.pool = Pool(settings, self._database)
-        self.answers = AnswerCache(ANSWERS_BYTES_MAX)
+        self.answers = AnswerCache(settings.answers_bytes_max)
         self.telemetry = Telemetry(self._spool, self.pool)
         self.readiness = Readiness()
 

@@ -92,6 +92,9 @@ class Settings(
             "visits; more are refused: 503.",
         ),
     ] = 2_000_000
+    answers_bytes_max: Annotated[
+        int, Meta(ge=0, description="Of answers that are kept for who asks the same again.")
+    ] = 32 * 1024 * 1024
     query_sites_max: Annotated[
         int, Meta(ge=1, le=1_000, description="Sites that one POST /query is about.")
     ] = 20

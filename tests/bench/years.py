@@ -3,7 +3,7 @@
     python -m tests.bench.years --years 1 5 10 --a-day 300 3000 30000 --cache FOLDER
 
     first       of a fresh process: p50 of several processes
-    warm        the same process again, each question spelled differently
+    warm        the same process again; it keeps no answers
     one file    the same rows in one sorted Parquet file, the same SQL in DuckDB on two threads
     ClickHouse  the same rows in a MergeTree (chdb), inside the process that asks; 0 without chdb
     of goal     warm / (3 × one file + 10 ms)
@@ -45,7 +45,7 @@ from report.terms.selection import Selection
 from tests.bench import clickhouse
 from tests.bench.lakes import BIGGEST, LAST_DAY, fill, spool_of
 from tests.bench.lakes import lake_of as events_of_sites
-from tests.bench.stats import asker, cpu_of, measure
+from tests.bench.stats import KEEPS_NONE, asker, cpu_of, measure
 from tests.bench.visits import COUNTS, FIGURES, WINDOWS, WRITTEN
 from tests.processes import running
 
@@ -112,12 +112,12 @@ def here(ask: Callable[[], float]) -> tuple[float, float]:
 
 
 def first_of_a_process(data_dir: Path) -> float:
-    with running("report", data_dir, query_s_max=600) as report:
+    with running("report", data_dir, **KEEPS_NONE) as report:
         return asker(report, SITE, "all time")() * 1000
 
 
 def warm(data_dir: Path) -> tuple[float, float]:
-    with running("report", data_dir, query_s_max=600) as report:
+    with running("report", data_dir, **KEEPS_NONE) as report:
         p50_ms, _, cpu_ms = measure(asker(report, SITE, "all time"), cpu_of(report))
         return p50_ms, cpu_ms
 
