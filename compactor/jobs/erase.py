@@ -77,7 +77,10 @@ def erase_in(lake: Lake, folder: Folder, subject: Subject, next_name: PartNames)
     found = rows_of(lake, folder, subject)
     while found.rows:
         new = [
-            (next_name(part.first, part.last, part.is_recent), _fill(lake, part, subject, count))
+            (
+                next_name(part.first, part.last, part.is_recent, [part]),
+                _fill(lake, part, subject, count),
+            )
             for part, count in found.rows.items()
         ]
         try:

@@ -108,9 +108,13 @@ def _divide(
         older, younger = _footers(part, lake.footer(part), last)
         if older.total.rows:
             dates = part.first, last
-            new.append((next_name(*dates, part.is_recent), _fill(lake, part, dates, older, check)))
+            new.append(
+                (next_name(*dates, part.is_recent, [part]), _fill(lake, part, dates, older, check))
+            )
         dates = last + timedelta(days=1), part.last
-        new.append((next_name(*dates, part.is_recent), _fill(lake, part, dates, younger, check)))
+        new.append(
+            (next_name(*dates, part.is_recent, [part]), _fill(lake, part, dates, younger, check))
+        )
     lake.store.replace(folder, parts, new)
 
 

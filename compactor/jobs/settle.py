@@ -63,7 +63,7 @@ def settled(
 ) -> list[tuple[Part, Fill]]:
     """The parts that these merges come to, and what is in them. Raises UnreadablePart."""
     return [
-        (next_name(*_dates(cut), is_recent=False), _fill(lake, cut, check))
+        (next_name(*_dates(cut), is_recent=False, of=cut.sources), _fill(lake, cut, check))
         for cut in cuts_of(lake, merges)
     ]
 

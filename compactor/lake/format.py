@@ -129,7 +129,7 @@ class Part:
 
     @property
     def created_ms(self) -> int:
-        """Unix time."""
+        """Unix time: when a pass wrote the newest of its rows."""
         return int(self.id[:13])
 
     @property
@@ -326,8 +326,12 @@ class PartNames:
         self._compactor = compactor or secrets.token_hex(4)
         self._seq = 0
 
-    def __call__(self, first: date, last: date, is_recent: bool) -> Part:
-        """For a part of these dates, which are of one year."""
+    def __call__(self, first: date, last: date, is_recent: bool, of: Iterable[Part] = ()) -> Part:
+        """For a part of these dates, which are of one year; made of others, or else by a pass.
+
+        What is written anew is no younger: who looks when events came last is not misled.
+        """
         self._seq += 1
-        id = f"{int(self._clock() * 1000):013d}-{self._compactor}-{self._seq:06d}"
+        created_ms = max((part.created_ms for part in of), default=int(self._clock() * 1000))
+        id = f"{created_ms:013d}-{self._compactor}-{self._seq:06d}"
         return Part(id, first, last, is_recent, Folder.of_year(first.year))

@@ -144,6 +144,7 @@ class LocalStore:
 
     def _move(self, source: Path, target: Path, parts: Mapping[Part, Part]) -> None:
         """A power cut may leave a part at both: its number is known, see Footer.supersedes."""
+        self.sweep()  # what an earlier process exchanged, and did not sync, comes first
         folders = {source / part.folder.name for part in parts}
         make_folder(target, self.disk)
         for name in sorted({part.folder.name for part in parts.values()}):
