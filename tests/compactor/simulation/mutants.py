@@ -197,7 +197,7 @@ EQUIVALENT = {
         "a segment that comes back is absorbed, too"
     ),
     "a settled part absorbs nothing": (
-        "no segment comes back whose release was synced; tests/compactor/test_passes.py puts one back"
+        "none comes back whose release was synced; tests/compactor/test_passes.py puts one back"
     ),
     f"without {STORE}._move: self.disk.sync_folder(source)": BACK,
     "without segments.quarantine.Quarantine.retire: self._disk.sync_folder(self.folder)": BACK,
