@@ -165,6 +165,7 @@ def next_release(tmp_path_factory):
     return code
 
 
+@pytest.mark.parametrize("version", [VERSIONS[0], VERSIONS[-1]], indirect=True)
 def test_a_column_that_is_added_to_the_table_is_all_that_a_column_takes(version, next_release):
     data_dir, answers = version
     lake = {q: a for q, a in answers.items() if q.startswith(("/stats", "/sites"))}

@@ -10,8 +10,8 @@ from compactor.segments.reader import connect
 from tests.compactor.simulation.explore import Explorer, memory_folder
 from tests.compactor.simulation.mutants import DECISIONS, kill, without
 
-STATES_MIN = 13_000
-EVERY = 35  # of the moments of a life, this suite goes on from one in so many
+STATES_MIN = 12_000
+EVERY = 100  # of the moments of a life, this suite goes on from one in so many
 
 MUTANTS = [
     without("lake.local.LocalStore.publish: self.disk.sync_file(staged)"),
