@@ -48,7 +48,7 @@ from compactor.lake.visit_keys import (
 from ingest.event import COLUMNS
 
 GAP_MS_MAX = 30 * 60 * 1_000
-BUCKET_ROWS = 1 << 21  # are looked at together, in 130 bytes of memory each
+BUCKET_ROWS = 1 << 20  # are looked at together, in 130 bytes of memory each
 
 _FIRST = ("received_at", "event_id")
 ORDER = (*_FIRST, *(each.name for each in COLUMNS if each.name not in (*_FIRST, "timestamp")))
