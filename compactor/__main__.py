@@ -15,7 +15,7 @@ from compactor.commands import backup, erase, expire, restore, upgrade, verify
 from compactor.jobs.subject import Person
 from compactor.jobs.upgrade import NoRoom
 from compactor.lake.disk import CannotExchange
-from compactor.lake.format import NewerLake
+from compactor.lake.footer import NewerLake
 from compactor.lake.lock import Busy
 from compactor.scheduler import Scheduler, Stopped
 from compactor.settings import Settings

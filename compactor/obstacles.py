@@ -5,7 +5,7 @@ import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from compactor.lake.format import UnreadablePart
+from compactor.lake.footer import UnreadablePart
 from ingest.segment import SegmentName
 
 logger = logging.getLogger("compactor")

@@ -17,7 +17,8 @@ from compactor.jobs.expire import restore, to_restore
 from compactor.jobs.upgrade import NoRoom, Upgrade
 from compactor.jobs.view import write_view
 from compactor.lake.disk import Disk
-from compactor.lake.format import NewerLake, Part, PartNames, UnreadablePart, read_footer
+from compactor.lake.footer import NewerLake, UnreadablePart, read_footer
+from compactor.lake.format import Part, PartNames
 from compactor.lake.listing import Lake
 from compactor.lake.local import LocalStore
 from compactor.lake.lock import Busy

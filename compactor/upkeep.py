@@ -13,7 +13,8 @@ from compactor.jobs.expire import doubt, expire, last_due
 from compactor.jobs.settle import settle
 from compactor.jobs.subject import Aged
 from compactor.lake.disk import CannotExchange, Disk
-from compactor.lake.format import Folder, Part, PartNames, UnreadablePart
+from compactor.lake.footer import UnreadablePart
+from compactor.lake.format import Folder, Part, PartNames
 from compactor.lake.listing import Lake
 from compactor.lake.lock import Busy
 from compactor.obstacles import Obstacles

@@ -16,7 +16,8 @@ import pyarrow as pa
 from compactor.jobs.duplicates import find_duplicates
 from compactor.jobs.share import Day, Share, days_of
 from compactor.lake.disk import Disk
-from compactor.lake.format import Folder, Footer, Part, PartNames, UnreadablePart
+from compactor.lake.footer import Footer, UnreadablePart
+from compactor.lake.format import Folder, Part, PartNames
 from compactor.lake.listing import Lake
 from compactor.lake.writer import gather, sample_of, write_part
 from compactor.plan import shares

@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from compactor.lake.format import UnreadablePart
+from compactor.lake.footer import UnreadablePart
 from compactor.lake.writer import one_chunk
 
 # What was received first stays, by the order of lines where that is the same. Numbering all rows

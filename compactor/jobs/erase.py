@@ -23,7 +23,8 @@ import pyarrow.compute as pc
 from compactor.jobs.subject import Subject
 from compactor.lake import numbers
 from compactor.lake.columns import DATE
-from compactor.lake.format import Folder, Footer, Part, PartNames, UnreadablePart
+from compactor.lake.footer import Footer, UnreadablePart
+from compactor.lake.format import Folder, Part, PartNames
 from compactor.lake.listing import Lake
 from compactor.lake.reader import PartReader, sample_of
 from compactor.lake.store import Fill
@@ -111,7 +112,7 @@ def _footer(old: Footer, part: Part, count: Counter[SiteDate]) -> Footer:
     return msgspec.structs.replace(
         old,
         dates={day: counts.without(by_date[day]) for day, counts in old.dates.items()},
-        supersedes=numbers.joined([old.supersedes, numbers.of([part.number])]),
+        supersedes=numbers.to_keep([old.supersedes, numbers.of([part.number])]),
         erased_by_site=dict(by_site),
     )
 

@@ -19,7 +19,8 @@ from compactor.jobs.renew import name_of_today, renewed
 from compactor.lake import numbers
 from compactor.lake.columns import STORED
 from compactor.lake.disk import Disk
-from compactor.lake.format import Counts, Folder, Footer, Part, PartNames, read_footer
+from compactor.lake.footer import Counts, Footer, read_footer
+from compactor.lake.format import Folder, Part, PartNames
 from compactor.lake.listing import Lake
 from compactor.lake.reader import Merged, Only, sample_of
 from compactor.lake.store import Fill
@@ -120,7 +121,7 @@ def _divide(
 
 def _footers(part: Part, footer: Footer, last: date) -> tuple[Footer, Footer]:
     said = msgspec.structs.replace(
-        footer, supersedes=numbers.joined([footer.supersedes, numbers.of([part.number])])
+        footer, supersedes=numbers.to_keep([footer.supersedes, numbers.of([part.number])])
     )
     older = {day: Counts(counts.rows) for day, counts in footer.dates.items() if day <= last}
     younger = {

@@ -7,7 +7,8 @@ from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
 
-from compactor.lake.format import Folder, Part, UnreadablePart
+from compactor.lake.footer import UnreadablePart
+from compactor.lake.format import Folder, Part
 from compactor.lake.listing import Lake
 from compactor.lake.local import LocalStore
 from compactor.settling import MERGE_PARTS_MAX, PART_ROWS_MAX, HeldPart

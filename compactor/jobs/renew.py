@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from compactor.lake.columns import SCHEMA
-from compactor.lake.format import Folder, Footer, Part
+from compactor.lake.footer import Footer
+from compactor.lake.format import Folder, Part
 from compactor.lake.reader import Merged, sample_of
 from compactor.lake.store import Fill
 from compactor.lake.writer import write_part

@@ -12,14 +12,8 @@ import pyarrow.compute as pc
 
 from compactor.lake import numbers
 from compactor.lake.columns import DATE, SCHEMA, VISIT_SCHEMA
-from compactor.lake.format import (
-    Counts,
-    Folder,
-    Footer,
-    Part,
-    PartNames,
-    writer_and_number,
-)
+from compactor.lake.footer import Counts, Footer, writer_and_number
+from compactor.lake.format import Folder, Part, PartNames
 from compactor.lake.listing import Lake
 from compactor.lake.reader import Merged, Only, sample_of
 from compactor.lake.store import Fill
@@ -91,7 +85,7 @@ def cuts_of(lake: Lake, merges: Sequence[Merge]) -> list[Cut]:
 def _said(footers: Mapping[Part, Footer]) -> Footer:
     """What a part says that has rows of these, and they all are to go."""
     return Footer(
-        absorbed=numbers.joined(
+        absorbed=numbers.to_keep(
             [
                 *(footer.absorbed for footer in footers.values()),
                 numbers.of(
@@ -99,7 +93,7 @@ def _said(footers: Mapping[Part, Footer]) -> Footer:
                 ),
             ]
         ),
-        supersedes=numbers.joined(
+        supersedes=numbers.to_keep(
             [
                 *(footer.supersedes for footer in footers.values()),
                 numbers.of(part.number for part in footers),

@@ -8,7 +8,7 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from compactor.lake.format import Counts, Footer
+from compactor.lake.footer import Counts, Footer
 from compactor.lake.writer import SORTED_BY, one_chunk, prepare_columns, sort_order
 from compactor.segments.reader import Rows, SetAside
 from ingest.segment import SegmentName

@@ -19,7 +19,8 @@ from compactor.jobs.old_lake import OldYear, bytes_needed, contents, old_years, 
 from compactor.jobs.renew import name_of_today, renewed
 from compactor.jobs.settle import settled
 from compactor.lake.files import link, make_folder, remove
-from compactor.lake.format import Folder, Part, PartNames, UnreadablePart, parse_folder, parse_part
+from compactor.lake.footer import UnreadablePart
+from compactor.lake.format import Folder, Part, PartNames, parse_folder, parse_part
 from compactor.lake.listing import Lake
 from compactor.lake.local import LocalStore
 from compactor.lake.store import Fill

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from compactor.lake.columns import DATE, READ, SCHEMA, VISIT_SCHEMA, YEARS_SINCE, names_in
-from compactor.lake.format import Counts, Folder, Footer, Part, UnreadablePart
+from compactor.lake.footer import Counts, Footer, UnreadablePart
+from compactor.lake.format import Folder, Part
 from compactor.lake.listing import Lake
 from compactor.lake.reader import Merged, PartReader
 from compactor.lake.scratch import Scratch

@@ -5,17 +5,8 @@ from collections.abc import Set as AbstractSet
 from datetime import date
 from pathlib import Path
 
-from compactor.lake.format import (
-    Counts,
-    Folder,
-    Footer,
-    Part,
-    UnreadablePart,
-    parse_folder,
-    parse_part,
-    read_footer,
-    superseded,
-)
+from compactor.lake.footer import Counts, Footer, UnreadablePart, read_footer, superseded
+from compactor.lake.format import Folder, Part, parse_folder, parse_part
 from compactor.lake.store import Store
 
 

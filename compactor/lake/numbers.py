@@ -5,7 +5,6 @@ a compactor. Exact, and short, for they are hardly ever missing one.
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
 Numbers = dict[str, list[tuple[int, int]]]
 
@@ -18,20 +17,25 @@ def of(numbers: Iterable[tuple[str, int]]) -> Numbers:
 
 
 def joined(many: Iterable[Numbers]) -> Numbers:
-    """All of them. With more than SPANS_MAX spans those of the owners go that come first."""
+    """All of them."""
     spans: Numbers = {}
     for each in many:
         for owner, more in each.items():
             spans.setdefault(owner, []).extend(more)
-    merged = {owner: list(_merged(sorted(theirs))) for owner, theirs in spans.items()}
-    surplus = sum(map(len, merged.values())) - SPANS_MAX
+    return {owner: list(_merged(sorted(theirs))) for owner, theirs in spans.items()}
+
+
+def to_keep(many: Iterable[Numbers]) -> Numbers:
+    """All of them, for a footer: of more than SPANS_MAX spans those of the last owners."""
+    kept = joined(many)
+    surplus = sum(map(len, kept.values())) - SPANS_MAX
     while surplus > 0:
-        owner = next(iter(merged))
-        dropped = merged.pop(owner)
+        owner = next(iter(kept))
+        dropped = kept.pop(owner)
         if surplus < len(dropped):
-            merged[owner] = list(islice(dropped, surplus, None))
+            kept = {owner: dropped[surplus:]} | kept
         surplus -= len(dropped)
-    return merged
+    return kept
 
 
 def has(numbers: Numbers, owner: str, number: int) -> bool:

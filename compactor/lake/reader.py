@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from compactor.lake.columns import DATE, READ, STORED, completed
-from compactor.lake.format import naming
+from compactor.lake.footer import naming
 from compactor.lake.writer import (
     CODED,
     ROW_GROUP_ROWS,

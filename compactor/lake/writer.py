@@ -20,7 +20,7 @@ from compactor.lake.columns import (
     completed,
     names_of,
 )
-from compactor.lake.format import FOOTER_KEY, Footer
+from compactor.lake.footer import FOOTER_KEY, Footer
 from ingest.event import Role
 
 ROW_GROUP_ROWS = 122_880

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from compactor.lake.format import Counts
+from compactor.lake.footer import Counts
 from report.http.query_string import Nothing
 from report.http.responses import Table
 from report.questions.question import Question, Scope

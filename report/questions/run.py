@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from compactor.lake.format import NewerLake
+from compactor.lake.footer import NewerLake
 from report.engine.pool import Cursor, Vanished
 from report.http.reader import Audience, Reader
 from report.http.resource import Resource

@@ -5,14 +5,8 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import date
 from itertools import count
 
-from compactor.lake.format import (
-    Folder,
-    Part,
-    UnreadablePart,
-    parse_folder,
-    parse_part,
-    read_footer,
-)
+from compactor.lake.footer import UnreadablePart, read_footer
+from compactor.lake.format import Folder, Part, parse_folder, parse_part
 from compactor.lake.store import Store
 from report.snapshot.foreign_files import ForeignFiles
 from report.snapshot.listed_folder import ListedFolder

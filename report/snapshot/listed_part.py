@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from compactor.lake.format import Counts, Footer, Part
+from compactor.lake.footer import Counts, Footer
+from compactor.lake.format import Part
 from compactor.lake.numbers import Numbers
 from report.snapshot.rows_by_date import RowsByDate
 from report.terms.period import Dates

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from compactor.lake.format import read_footer, writer_and_number
+from compactor.lake.footer import read_footer, writer_and_number
 from compactor.lake.numbers import Numbers, has
 from report.snapshot.listed_part import ListedPart, Source
 from report.snapshot.segment_tail import SeenSegment

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from itertools import accumulate
 
-from compactor.lake.format import Counts
+from compactor.lake.footer import Counts
 from report.terms.period import Dates
 
 

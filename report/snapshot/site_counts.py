@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from compactor.lake.format import read_footer
+from compactor.lake.footer import read_footer
 from report.snapshot.listed_part import ListedPart, Source, bits
 from report.snapshot.snapshot import Snapshot
 from report.snapshot.spool_events import waiting

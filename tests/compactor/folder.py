@@ -10,7 +10,8 @@ from pathlib import Path
 import duckdb
 
 from compactor.lake.disk import Disk
-from compactor.lake.format import Footer, PartNames
+from compactor.lake.footer import Footer
+from compactor.lake.format import PartNames
 from compactor.lake.listing import Lake
 from compactor.lake.local import LocalStore
 from compactor.scheduler import Scheduler

@@ -12,7 +12,8 @@ from compactor.jobs.upgrade import Upgrade
 from compactor.jobs.verify import Verification
 from compactor.lake.columns import SCHEMA, completed, names_in, to_table
 from compactor.lake.disk import Disk
-from compactor.lake.format import FOOTER_KEY, Counts, PartNames
+from compactor.lake.footer import FOOTER_KEY, Counts
+from compactor.lake.format import PartNames
 from compactor.lake.listing import Lake
 from compactor.lake.local import LocalStore
 from ingest.event import decode_line

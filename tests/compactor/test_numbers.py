@@ -22,7 +22,9 @@ def test_they_stay_short_and_the_oldest_owners_go_first():
         numbers.of(("old", 2 * n) for n in range(600)),
         numbers.of(("new", 2 * n) for n in range(600)),
     ]
-    found = numbers.joined(many)
+    assert sum(map(len, numbers.joined(many).values())) == 1_200, "who asks is told exactly"
+    assert not numbers.within(many[0], many[1])
+    found = numbers.to_keep(many)
     assert sum(map(len, found.values())) == numbers.SPANS_MAX
     assert len(found["new"]) == 600 and not numbers.has(found, "old", 0)
     assert numbers.has(found, "old", 2 * 599)

@@ -133,3 +133,14 @@ def test_what_is_too_old_for_its_site_is_erased_and_stays_counted(tmp_path):
     before = folder.parts()
     folder.turn()
     assert folder.parts() == before
+
+
+def test_settling_by_a_clock_that_is_ahead_does_not_make_it_believed(tmp_path):
+    folder = Folder(tmp_path, now="2026-11-10T12:00:00", retention_days=30)
+    folder.segment(line("/1", at="2026-11-10T11:00:00Z"))
+    folder.turn()
+    folder.now = "2028-11-20T12:00:00"
+    for _ in range(3):
+        folder.turn()
+    assert not [name for name in folder.parts() if "recent" in name], "it has settled"
+    assert (folder.rows(), expired(folder)) == ([("/1",)], [])

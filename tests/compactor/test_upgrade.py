@@ -12,7 +12,7 @@ import pytest
 import compactor.scheduler
 from compactor.jobs.upgrade import NoRoom
 from compactor.lake.disk import CannotExchange, Disk
-from compactor.lake.format import read_footer
+from compactor.lake.footer import read_footer
 from compactor.lake.listing import Lake
 from compactor.lake.local import LocalStore
 from compactor.lake.lock import Busy

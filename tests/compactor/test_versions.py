@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from compactor.lake.columns import FORMAT_VERSION
-from compactor.lake.format import FOOTER_KEY
+from compactor.lake.footer import FOOTER_KEY
 from tests.compactor.folder import Folder, line
 from tests.compactor.test_commands import compactor
 from tests.processes import running, wait_for

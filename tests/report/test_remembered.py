@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from compactor.lake.columns import STORED
-from compactor.lake.format import Footer, PartNames
+from compactor.lake.footer import Footer
+from compactor.lake.format import PartNames
 from compactor.lake.local import LocalStore
 from ingest.segment import SegmentName
 from report.engine.answer_cache import AnswerCache

@@ -10,7 +10,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from compactor.lake.format import FOOTER_KEY, Footer
+from compactor.lake.footer import FOOTER_KEY, Footer
 from tests.compactor.simulation.life import Expectation
 from tests.compactor.simulation.model import State
 from tests.compactor.visits_by_hand import COLUMNS, by_hand
