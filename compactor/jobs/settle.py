@@ -1,7 +1,7 @@
 """Closed dates settle: rows of several parts become parts that have their visits."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import BinaryIO
@@ -72,10 +72,13 @@ def cuts_of(lake: Lake, merges: Sequence[Merge]) -> list[Cut]:
     parts = list(dict.fromkeys(part for merge in merges for part in merge.parts))
     footers = {part: lake.footer(part) for part in parts}
     said = _said(footers)
-    found = [cut for merge in merges for cut in _cuts(lake, merge, footers, said)]
+    counts = _by_date(footers.values())
+    found = [cut for merge in merges for cut in _cuts(lake, merge, counts, said)]
+    told = {day for cut in found for day in cut.footer.dates}
+    moved = {day: count for day, count in counts.items() if day not in told}  # see expire
     first = msgspec.structs.replace(
         found[0].footer,
-        dates=_of_moved(footers) | found[0].footer.dates,
+        dates=moved | found[0].footer.dates,
         duplicates_by_site=_sum(footer.duplicates_by_site for footer in footers.values()),
         erased_by_site=_sum(footer.erased_by_site for footer in footers.values()),
     )
@@ -102,30 +105,22 @@ def _said(footers: Mapping[Part, Footer]) -> Footer:
     )
 
 
-def _of_moved(footers: Mapping[Part, Footer]) -> dict[date, Counts]:
-    """What is still counted of dates whose rows have moved out."""
+def _by_date(footers: Iterable[Footer]) -> dict[date, Counts]:
     counts: dict[date, Counts] = {}
-    for part, footer in footers.items():
+    for footer in footers:
         for day, count in footer.dates.items():
-            if not part.meets(day, day):
-                counts[day] = counts.get(day, Counts()).plus(count)
-    return counts
+            counts[day] = counts.get(day, Counts()).plus(count)
+    return dict(sorted(counts.items()))
 
 
-def _cuts(lake: Lake, merge: Merge, footers: Mapping[Part, Footer], said: Footer) -> Iterator[Cut]:
+def _cuts(lake: Lake, merge: Merge, counts: Mapping[date, Counts], said: Footer) -> Iterator[Cut]:
     for first, last in merge.cuts:
         sources = [part for part in merge.parts if part.meets(first, last)]
-        counts: dict[date, Counts] = {}
-        for part in sources:
-            for day, count in footers[part].dates.items():
-                if first <= day <= last:
-                    counts[day] = counts.get(day, Counts()).plus(count)
-        dates = {day: counts[day] for day in sorted(counts)}
+        dates = {day: count for day, count in counts.items() if first <= day <= last}
         if Counts.sum(dates.values()).rows > PART_ROWS_MAX:
             yield from _by_site(lake, first, dates[first], sources, said)
         else:
-            footer = msgspec.structs.replace(said, dates=dates)
-            yield Cut(Only((first, last)), sources, footer)
+            yield Cut(Only((first, last)), sources, msgspec.structs.replace(said, dates=dates))
 
 
 def _by_site(

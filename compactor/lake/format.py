@@ -6,7 +6,7 @@
                           13 digits     8 hex         6 digits
     columns            := see columns.STORED, every one in every part
     rows               := sorted by site_id, timestamp
-    footer             := key "footfall": JSON of Footer
+    footer             := key "footfall": JSON, see footer.Footer
 
 A part is the commit record. Its footer names what it was made of, and says what became of it: there
 is no manifest that could disagree with the files. A part appears whole under a name that was never

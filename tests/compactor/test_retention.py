@@ -144,3 +144,15 @@ def test_settling_by_a_clock_that_is_ahead_does_not_make_it_believed(tmp_path):
         folder.turn()
     assert not [name for name in folder.parts() if "recent" in name], "it has settled"
     assert (folder.rows(), expired(folder)) == ([("/1",)], [])
+
+
+def test_a_spool_that_is_put_back_brings_nothing_back_that_moved_out(tmp_path):
+    folder = Folder(tmp_path, now="2026-11-20T12:00:00", retention_days=30)
+    days = ("2026-11-10", "2026-11-18")
+    segment = folder.segment(*(line(f"/{day}", at=f"{day}T11:00:00Z") for day in days))
+    content = segment.read_bytes()
+    folder.turn()
+    folder.passes().expire(date(2026, 11, 10))
+    segment.write_bytes(content)
+    folder.turn()
+    assert (folder.rows(), segment.exists()) == ([("/2026-11-18",)], False)
