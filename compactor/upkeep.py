@@ -23,7 +23,7 @@ from compactor.segments.quarantine import Quarantine
 from compactor.settings import Settings
 from compactor.settling import HeldPart, plan_settling
 from ingest.segment import list_segments, spool_folder
-from ingest.sites.watched import Watched
+from ingest.sites.watched import Watched, started
 
 logger = logging.getLogger("compactor")
 
@@ -52,7 +52,8 @@ class Upkeep:
         self._next_name = next_name
         self._clock = clock
         self._check = check
-        self._sites = Watched(settings.sites) if settings.sites else None
+        sites = started("compactor", settings.sites)
+        self._sites = Watched(settings.sites, sites) if sites else None
 
         # Folders to look at, and when to list them again
         self._folders: deque[Folder] = deque()

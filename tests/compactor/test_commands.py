@@ -170,6 +170,16 @@ def test_a_subject_is_matched_by_its_fields_and_in_damage_by_its_name():
     assert not eve.mentioned_in(b'{"site_id":"blog","user_id":"eve"')
 
 
+@pytest.mark.parametrize("text", ["[shop", None], ids=["wrong", "not there"])
+def test_sites_that_cannot_be_read_stop_a_start_with_one_line(tmp_path, text):
+    sites = tmp_path / "sites.toml"
+    if text:
+        sites.write_text(text)
+    folder = type("F", (), {"path": tmp_path})
+    told = compactor(folder, "--once", status=1, FOOTFALL_SITES=str(sites))
+    assert told.startswith(f"compactor: FOOTFALL_SITES {sites}: ") and len(told.splitlines()) == 1
+
+
 def test_a_compactor_ends_in_time_when_it_is_told_to(tmp_path):
     with running("compactor", tmp_path) as stage:
         assert stage.stop() == 0
